@@ -1,0 +1,50 @@
+// What core asks of the generated backends/builtin.cpp: which backends and URL schemes this build has.  Core names none itself.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "twinloop/future.h"
+#include "twinloop/log.h"
+
+namespace twinloop {
+
+class Backend;
+class IOStream;
+struct ConnectOptions;
+struct ListenOptions;
+struct Url;
+
+namespace detail {
+
+struct BackendEntry {
+  std::string_view name;
+  std::unique_ptr<Backend> (*make)();
+  bool (*available)() noexcept;
+};
+
+// A filter that turns a stream of scheme `below` into one of `scheme`.
+struct SchemeEntry {
+  std::string_view scheme;
+  std::string_view below;
+  Future<IOStream> (*connect)(IOStream lower, const Url& url, const ConnectOptions& options);
+  Future<IOStream> (*accept)(IOStream lower, const Url& url, const ListenOptions& options);
+};
+
+std::span<const BackendEntry> builtin_backends() noexcept;
+// Best first.
+
+std::span<const SchemeEntry> builtin_schemes() noexcept;
+
+void platform_log(LogLevel level, std::string_view text) noexcept;
+// stderr, or the browser's console.
+
+void platform_exit(int status) noexcept;
+// Hosted: tells the host that the program's coroutine ended.  Natively nothing: main() returns.
+
+const char* platform_environment(const char* variable) noexcept;
+// An environment variable, or nullptr.
+
+}  // namespace detail
+}  // namespace twinloop

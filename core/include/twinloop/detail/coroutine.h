@@ -1,0 +1,189 @@
+// How a coroutine that returns Future<T> runs: the promise types the compiler asks for, and the awaiters.
+#pragma once
+
+#include <coroutine>
+
+#include "twinloop/detail/config.h"
+#include "twinloop/detail/pool.h"
+#include "twinloop/future.h"
+
+namespace twinloop {
+
+// A running or suspended coroutine.  It lives at the start of the coroutine's promise, where the compiler's two code pointers
+// (resume, destroy) stand directly before it; that needs the alignment of a pointer.
+class CoroutineBase : public Waiter, public detail::Producer {
+ public:
+  CoroutineBase() noexcept : Waiter(&CoroutineBase::resume) {}
+  ~CoroutineBase() {
+    if (Scheduler* scheduler = detail::current_scheduler; scheduler != nullptr && scheduler->burials_ != nullptr) strike();
+  }
+
+  static void* operator new(std::size_t size) { return detail::pool_allocate(size); }
+  static void operator delete(void* frame, std::size_t size) noexcept { detail::pool_free(frame, size); }
+
+  std::suspend_never initial_suspend() const noexcept { return {}; }
+  std::suspend_never final_suspend() const noexcept { return {}; }
+  void unhandled_exception() noexcept;
+
+  void sleep(std::coroutine_handle<> handle) noexcept { frame_ = handle.address(); }
+
+  void sleep_on(FutureBase& future, std::coroutine_handle<> handle) noexcept {
+    frame_ = handle.address();
+    awaiting_ = &future;
+    if (future.pending()) return future.attach(*this);
+    if (!linked()) Scheduler::current().defer(*this);
+  }
+
+  void awake() {
+    if (awaiting_ == nullptr) throw_error(Errc::cancelled, "a future was destroyed while a coroutine awaited it");
+    awaiting_ = nullptr;
+  }
+
+ private:
+  friend class Scheduler;
+  friend class FutureBase;
+
+  static void resume(Waiter& waiter) noexcept;
+  void destroy() noexcept;
+  void strike() noexcept;
+  CoroutineBase& leaf() noexcept;
+  CoroutineBase* release_from_parent() noexcept;
+  void stop_waiting() noexcept;
+
+  void* frame_ = nullptr;  // set at each suspension; null while the first run lasts
+};
+
+inline detail::Producer& FutureBase::producer() const noexcept {
+  return *reinterpret_cast<detail::Producer*>(source_ & ~kTagMask);
+}
+inline CoroutineBase* FutureBase::coroutine() const noexcept {
+  return tag() == Source::coroutine ? static_cast<CoroutineBase*>(&producer()) : nullptr;
+}
+
+namespace detail {
+
+template <class T>
+struct FutureAwaiter {
+  Future<T>* future;
+  CoroutineBase* self;
+
+  bool await_ready() noexcept {
+    if (future->valid() && !(future->done() && Scheduler::current().continue_inline())) return false;
+    self = nullptr;
+    return true;
+  }
+  void await_suspend(std::coroutine_handle<> handle) noexcept { self->sleep_on(*future, handle); }
+  T await_resume() {
+    if (self != nullptr) self->awake();
+    return future->result();
+  }
+};
+
+template <class T>
+struct ResultAwaiter {
+  Future<T>* future;
+  CoroutineBase* self;
+
+  bool await_ready() noexcept {
+    if (future->valid() && !(future->done() && Scheduler::current().continue_inline())) return false;
+    self = nullptr;
+    return true;
+  }
+  void await_suspend(std::coroutine_handle<> handle) noexcept { self->sleep_on(*future, handle); }
+  Result<T> await_resume() {
+    if (self != nullptr) self->awake();
+    return future->take_result();
+  }
+};
+
+template <class A>
+concept WaiterAwaitable = requires(A& awaitable, Waiter& waiter) {
+  { awaitable.await_ready() } -> std::convertible_to<bool>;
+  awaitable.await_suspend(waiter);
+  awaitable.await_resume();
+};
+
+// A user's own awaitable: the coroutine hands it the Waiter to wake.
+template <class A>
+struct UserAwaiter {
+  A* awaitable;
+  CoroutineBase* self;
+
+  bool await_ready() { return awaitable->await_ready(); }
+  void await_suspend(std::coroutine_handle<> handle) {
+    self->sleep(handle);
+    awaitable->await_suspend(static_cast<Waiter&>(*self));
+  }
+  decltype(auto) await_resume() { return awaitable->await_resume(); }
+};
+
+template <class T>
+class CoroutinePromiseBase : public CoroutineBase {
+ public:
+  template <class U>
+  FutureAwaiter<U> await_transform(Future<U>&& future) noexcept {
+    return {&future, this};
+  }
+  template <class U>
+  FutureAwaiter<U> await_transform(Future<U>& future) noexcept {
+    return {&future, this};
+  }
+  template <class U>
+  ResultAwaiter<U> await_transform(ResultAwaiter<U> awaiter) noexcept {
+    return {awaiter.future, this};
+  }
+  template <class A>
+    requires WaiterAwaitable<std::remove_reference_t<A>>
+  auto await_transform(A&& awaitable) noexcept {
+    return UserAwaiter<std::remove_reference_t<A>>{&awaitable, this};
+  }
+};
+
+template <class T>
+class CoroutinePromise final : public CoroutinePromiseBase<T> {
+ public:
+  Future<T> get_return_object() noexcept { return Future<T>(*this, FutureBase::Source::coroutine); }
+
+  template <class U = T>
+  void return_value(U&& value) {
+    if (!this->attached()) return;
+    Future<T>& future = this->template detach<Future<T>>();
+    if constexpr (std::is_constructible_v<T, U>) {
+      future.emplace(std::forward<U>(value));
+    } else {
+      static_assert(std::is_constructible_v<Failure, U>, "co_return a value of the Future's type, or a Failure");
+      future.fail(Failure(std::forward<U>(value)));
+    }
+  }
+};
+
+template <>
+class CoroutinePromise<void> final : public CoroutinePromiseBase<void> {
+ public:
+  Future<void> get_return_object() noexcept { return Future<void>(*this, FutureBase::Source::coroutine); }
+  void return_void() noexcept {
+    if (attached()) detach<Future<void>>().emplace();
+  }
+};
+
+static_assert(alignof(CoroutinePromise<void>) == alignof(void*));
+
+// Grants the library's own leaf operations what Promise does in public.
+struct OperationAccess {
+  template <class T>
+  static Future<T> make_future(OperationBase& operation) noexcept {
+    return Future<T>(operation, FutureBase::Source::promise);
+  }
+  template <class T, class... Args>
+  static void emplace(FutureBase& future, Args&&... args) {
+    static_cast<Future<T>&>(future).emplace(std::forward<Args>(args)...);
+  }
+  static void attach(FutureBase& future, Waiter& waiter) noexcept { future.attach(waiter); }
+  static void detach_waiter(FutureBase& future) noexcept {
+    if (future.pending()) future.word_.waiter = nullptr;
+  }
+  static void fail(FutureBase& future, Failure failure) noexcept { future.fail(std::move(failure)); }
+};
+
+}  // namespace detail
+}  // namespace twinloop

@@ -1,0 +1,199 @@
+// The part of a Future that does not depend on its type: who produces, who waits, how it ended.
+#pragma once
+
+#include <cassert>
+#include <cstdint>
+#include <exception>
+#include <utility>
+
+#include "twinloop/detail/scheduler.h"
+#include "twinloop/result.h"
+
+namespace twinloop {
+
+namespace detail {
+
+// What will complete a future.  It and the Future point at each other, and both re-link when they move.
+class Producer {
+ public:
+  Producer() noexcept = default;
+  Producer(const Producer&) = delete;
+  Producer& operator=(const Producer&) = delete;
+
+  bool attached() const noexcept { return future_ != nullptr; }
+
+ protected:
+  ~Producer() = default;
+  template <class F>
+  F& detach() noexcept {
+    return static_cast<F&>(*std::exchange(future_, nullptr));
+  }
+
+ private:
+  friend class ::twinloop::FutureBase;
+  friend class ::twinloop::CoroutineBase;
+  friend class OperationBase;
+  FutureBase* future_ = nullptr;
+};
+
+struct OperationAccess;
+template <class T>
+struct FutureAwaiter;
+
+// The producer of a leaf operation.  Completion reserves, taking the result delivers: between the two the waiter may be
+// dropped, and then the operation takes back what it had set aside (bytes, an item, a permit).
+class OperationBase : public Producer {
+ public:
+  struct Hooks {
+    void (*dropped)(OperationBase&) noexcept;             // the future went away, before or after the reservation
+    void (*deliver)(OperationBase&, FutureBase&);         // build the reserved result in the future
+  };
+
+  explicit OperationBase(const Hooks* hooks = nullptr) noexcept : hooks_(hooks) {}
+  OperationBase(OperationBase&& other) noexcept;
+
+  bool fail_pending(Failure failure);
+  // Completes the future with a failure; false when nobody waits.
+
+  bool pending() const noexcept;
+  bool reserved() const noexcept;
+
+  void reserve() noexcept;
+  // Wakes the waiter; the result is built by Hooks::deliver when it is taken.
+
+  void deliver_now();
+  // Builds a reserved result in the future at once, because what it is made of goes away or the next operation begins.
+
+ protected:
+  ~OperationBase() = default;
+
+ private:
+  friend class ::twinloop::FutureBase;
+  const Hooks* hooks_;
+};
+
+}  // namespace detail
+
+class FutureBase {
+ public:
+  enum class Source : std::uintptr_t { coroutine = 0, promise = 1, reserved = 2, terminal = 3 };
+
+  FutureBase(const FutureBase&) = delete;
+  FutureBase& operator=(const FutureBase&) = delete;
+
+  bool valid() const noexcept { return source_ != kEmpty; }
+  // False for a default-constructed, moved-from or consumed future.
+
+  bool done() const noexcept { return valid() && (source_ & kTagMask) >= static_cast<std::uintptr_t>(Source::reserved); }
+  // True once the result, good or bad, is there.
+
+ protected:
+  FutureBase() noexcept : word_(nullptr) {}
+  FutureBase(detail::Producer& producer, Source source) noexcept
+      : source_(reinterpret_cast<std::uintptr_t>(&producer) | static_cast<std::uintptr_t>(source)), word_(nullptr) {
+    producer.future_ = this;
+  }
+
+  FutureBase(FutureBase&& other) noexcept : source_(other.source_), word_(nullptr) {
+    if (other.pending_or_reserved()) {
+      assert(other.word_.waiter == nullptr && "a future that is being awaited may not move");
+      other.producer().future_ = this;
+    } else if (source_ == kException) {
+      new (&word_.exception) std::exception_ptr(std::move(other.word_.exception));
+      other.word_.exception.~exception_ptr();
+    } else {
+      word_.category = other.word_.category;
+    }
+    other.clear();
+  }
+
+  ~FutureBase() = default;
+
+  void drop() noexcept {
+    if (source_ != kEmpty && source_ != kValue) drop_slowly();
+  }
+
+  bool holds_value() const noexcept { return source_ == kValue; }
+  void clear() noexcept {
+    source_ = kEmpty;
+    word_.waiter = nullptr;
+  }
+
+  void complete_with_value() noexcept { complete(kValue); }
+  void fail(Failure failure) noexcept;
+  void deliver() {
+    if ((source_ & kTagMask) == static_cast<std::uintptr_t>(Source::reserved)) deliver_reserved();
+  }
+  [[noreturn]] void raise();
+  Failure take_failure() noexcept;
+
+ private:
+  friend class CoroutineBase;
+  friend class Scheduler;
+  friend class detail::OperationBase;
+  template <class>
+  friend struct detail::FutureAwaiter;
+  friend struct detail::OperationAccess;
+
+  static constexpr std::uintptr_t kTagMask = 3;
+  static constexpr std::uintptr_t kEmpty = 3;
+  static constexpr std::uintptr_t kValue = 7;
+  static constexpr std::uintptr_t kException = 11;
+  static constexpr std::uintptr_t kError = 15;  // the code's value stands above this, the category in word_
+  static constexpr unsigned kErrorShift = 4;
+
+  union Word {
+    explicit Word(Waiter* w) noexcept : waiter(w) {}
+    ~Word() {}
+    Waiter* waiter;
+    const std::error_category* category;
+    std::exception_ptr exception;
+  };
+
+  Source tag() const noexcept { return static_cast<Source>(source_ & kTagMask); }
+  bool pending_or_reserved() const noexcept { return tag() != Source::terminal; }
+  bool pending() const noexcept { return tag() <= Source::promise; }
+  bool is_error() const noexcept { return (source_ & kError) == kError; }
+  detail::Producer& producer() const noexcept;
+  CoroutineBase* coroutine() const noexcept;
+  std::error_code error_code() const noexcept {
+    return {static_cast<int>(static_cast<std::intptr_t>(source_) >> kErrorShift), *word_.category};
+  }
+
+  void attach(Waiter& waiter) noexcept {
+    assert(pending() && word_.waiter == nullptr && "one coroutine awaits a future");
+    word_.waiter = &waiter;
+  }
+
+  void complete(std::uintptr_t state) noexcept {
+    Waiter* waiter = pending() ? word_.waiter : nullptr;
+    source_ = state;
+    word_.waiter = nullptr;
+    if (waiter != nullptr) waiter->wake();
+  }
+
+  void drop_slowly() noexcept;
+  void deliver_reserved();
+  void abandon_waiter() noexcept;
+
+  std::uintptr_t source_ = kEmpty;
+  Word word_;
+};
+
+namespace detail {
+
+inline OperationBase::OperationBase(OperationBase&& other) noexcept : hooks_(other.hooks_) {
+  if (!other.attached()) return;
+  FutureBase& future = other.detach<FutureBase>();
+  future_ = &future;
+  future.source_ = reinterpret_cast<std::uintptr_t>(static_cast<Producer*>(this)) | (future.source_ & FutureBase::kTagMask);
+}
+
+inline void OperationBase::deliver_now() {
+  if (reserved()) future_->deliver();
+}
+inline bool OperationBase::pending() const noexcept { return attached() && future_->tag() == FutureBase::Source::promise; }
+inline bool OperationBase::reserved() const noexcept { return attached() && future_->tag() == FutureBase::Source::reserved; }
+
+}  // namespace detail
+}  // namespace twinloop

@@ -1,0 +1,147 @@
+// What a loop keeps lists of: spawned coroutines, timers, and hooks into its turn.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <tuple>
+#include <vector>
+
+#include "twinloop/backend.h"
+#include "twinloop/detail/function.h"
+#include "twinloop/future.h"
+
+namespace twinloop {
+
+class IOLoop;
+
+namespace detail {
+
+// Something that wants to be called at one point of the turn.  Unlinks itself when destroyed.
+class TurnHook : public ListNode {
+ public:
+  virtual void on_turn() = 0;
+
+ protected:
+  ~TurnHook() = default;
+};
+
+// Something that must be told when the loop goes away, so that destroying it later touches nothing.
+class CloseHook : public ListNode {
+ public:
+  virtual void on_loop_close() noexcept = 0;
+
+ protected:
+  ~CloseHook() = default;
+};
+
+// A coroutine that goes on by itself: its callable, its arguments and its Future.
+class Task : public Pooled, public ListNode {
+ public:
+  virtual ~Task() = default;
+  virtual Future<void> start() = 0;
+
+  void run();
+  // Starts it; the task deletes itself when the coroutine ends, from the ready queue.
+
+  static void finish(Task& task);
+
+ protected:
+  void cancel() noexcept { future_ = Future<void>(); }
+  // First in a derived destructor: the coroutine uses what the derived class holds.
+
+ private:
+  class Completion : public Waiter {
+   public:
+    explicit Completion(Task& task) noexcept : Waiter(&Completion::run), task_(task) {}
+
+   private:
+    static void run(Waiter& waiter) { finish(static_cast<Completion&>(waiter).task_); }
+    Task& task_;
+  };
+
+  Completion completion_{*this};
+  Future<void> future_;
+};
+
+template <class F, class... Args>
+class CallableTask final : public Task {
+ public:
+  template <class G, class... Brgs>
+  explicit CallableTask(G&& callable, Brgs&&... args)
+      : callable_(std::forward<G>(callable)), args_(std::forward<Brgs>(args)...) {}
+  ~CallableTask() override { cancel(); }
+
+  Future<void> start() override { return std::apply([this](Args&... args) { return std::invoke(callable_, std::move(args)...); }, args_); }
+
+ private:
+  F callable_;
+  std::tuple<Args...> args_;
+};
+
+template <class F, class... Args>
+Task* make_task(F&& callable, Args&&... args) {
+  return new CallableTask<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(callable), std::forward<Args>(args)...);
+}
+
+// A point in time at which fire() is called.  Intrusive: it knows its place in the heap.
+class Timer {
+ public:
+  Timer() noexcept = default;
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+
+  virtual void fire() = 0;
+  virtual void expire() noexcept = 0;
+  // The loop closes: it will not fire.
+  bool scheduled() const noexcept { return index_ != kNowhere; }
+
+ protected:
+  ~Timer() = default;
+
+ private:
+  friend class TimerHeap;
+  static constexpr std::size_t kNowhere = static_cast<std::size_t>(-1);
+  std::size_t index_ = kNowhere;
+};
+
+class TimerHeap {
+ public:
+  TimePoint earliest() const noexcept { return entries_.empty() ? kNever : entries_.front().when; }
+  bool empty() const noexcept { return entries_.empty(); }
+  void add(Timer& timer, TimePoint when);
+  void remove(Timer& timer) noexcept;
+  Timer* pop_due(TimePoint now, std::uint64_t before) noexcept;
+  // The next timer due at `now` that was added before that ticket, taken out; nullptr when there is none.
+  Timer* pop() noexcept;
+  std::uint64_t ticket() const noexcept { return next_; }
+
+ private:
+  struct Entry {
+    TimePoint when;
+    std::uint64_t order;
+    Timer* timer;
+  };
+  static bool before(const Entry& a, const Entry& b) noexcept {
+    return a.when != b.when ? a.when < b.when : a.order < b.order;
+  }
+  void place(std::size_t index, const Entry& entry) noexcept;
+  void sift_up(std::size_t index, const Entry& entry) noexcept;
+  void sift_down(std::size_t index, const Entry& entry) noexcept;
+  void remove_at(std::size_t index) noexcept;
+
+  std::vector<Entry> entries_;
+  std::uint64_t next_ = 0;
+};
+
+struct CallbackTimer final : Timer {
+  explicit CallbackTimer(Function<void()> function) noexcept : callback(std::move(function)) {}
+  void fire() override;
+  void expire() noexcept override;
+  Function<void()> callback;
+  std::shared_ptr<CallbackTimer> self;  // keeps it alive while it is scheduled
+};
+
+}  // namespace detail
+}  // namespace twinloop

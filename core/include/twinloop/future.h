@@ -1,0 +1,185 @@
+// Future<T>: the result of work that may still be going on, and its owner.  A coroutine that returns Future<T> starts at once
+// and runs to its first unfinished co_await; destroying its Future stops it there, destructors run, what it waited for is
+// withdrawn.  Await it, keep it, or hand it to IOLoop::spawn.  Promise<T> is the producer's end for code that is no coroutine.
+//
+// A Future, its Promise and everything awaiting it belong to one thread.
+#pragma once
+
+#include <concepts>
+#include <coroutine>
+#include <memory>
+#include <new>
+#include <type_traits>
+
+#include "twinloop/detail/future_base.h"
+#include "twinloop/result.h"
+
+namespace twinloop {
+
+namespace detail {
+template <class T>
+class CoroutinePromise;
+template <class T>
+struct ResultAwaiter;
+}  // namespace detail
+
+template <class T>
+class Promise;
+
+template <class T = void>
+class [[nodiscard("a dropped Future cancels its work: await it, keep it, or spawn it")]] Future : public FutureBase {
+ public:
+  using value_type = T;
+  using Stored = std::conditional_t<std::is_void_v<T>, Unit, T>;
+  using promise_type = detail::CoroutinePromise<T>;
+  static_assert(std::is_nothrow_move_constructible_v<Stored>, "a Future's value must move without throwing");
+
+  Future() noexcept {}
+  // An empty future: valid() is false, awaiting it is a mistake.
+
+  Future(Future&& other) noexcept : FutureBase(std::move(other)) { take_value(other); }
+  // Legal at any time except while a coroutine awaits `other`.
+
+  Future& operator=(Future&& other) noexcept {
+    if (this != &other) {
+      this->~Future();
+      new (this) Future(std::move(other));
+    }
+    return *this;
+  }
+  // Cancels the work it held before.  When the new work needs what the old one holds, assign Future{} first.
+
+  ~Future() {
+    if (holds_value()) value_.~Stored();
+    drop();
+  }
+  // Cancels unfinished work before it returns; work that is itself running (a coroutine that drops its own owner) ends at its
+  // next co_await instead.  A failure that nobody looked at is logged, unless it is the ordinary end of a connection.
+
+  static Future ready(Stored value) {
+    Future future;
+    future.emplace(std::move(value));
+    return future;
+  }
+
+  static Future ready()
+    requires std::is_void_v<T>
+  {
+    return ready(Unit{});
+  }
+
+  static Future failed(Failure failure) {
+    Future future;
+    future.fail(std::move(failure));
+    return future;
+  }
+
+  T result() {
+    assert(done());
+    deliver();
+    if (!holds_value()) raise();
+    Stored value = std::move(value_);
+    value_.~Stored();
+    clear();
+    if constexpr (!std::is_void_v<T>) return value;
+  }
+  // Takes the value out, or throws why there is none.  Only when done(); the future is empty afterwards.
+
+  Result<T> take_result() {
+    assert(done());
+    deliver();
+    if (!holds_value()) return take_failure();
+    Result<T> result(std::move(value_));
+    value_.~Stored();
+    clear();
+    return result;
+  }
+
+  void ignore() noexcept
+    requires std::is_void_v<T>
+  {}
+  // Says that the outcome does not matter: `stream.write("bye").ignore();`.  Only for leaf operations; a coroutine's Future
+  // would be cancelled, so give that to IOLoop::spawn.
+
+ private:
+  friend class Promise<T>;
+  friend class detail::CoroutinePromise<T>;
+  template <class>
+  friend struct detail::FutureAwaiter;
+  template <class>
+  friend struct detail::ResultAwaiter;
+  friend struct detail::OperationAccess;
+
+  explicit Future(detail::Producer& producer, Source source) noexcept : FutureBase(producer, source) {}
+
+  void take_value(Future& other) noexcept {
+    if (!holds_value()) return;
+    new (&value_) Stored(std::move(other.value_));
+    other.value_.~Stored();
+  }
+
+  template <class... Args>
+  void emplace(Args&&... args) {
+    new (&value_) Stored(std::forward<Args>(args)...);
+    complete_with_value();
+  }
+
+  union {
+    Stored value_;
+  };
+};
+
+// The producer's end.  One Promise, one Future; both may move.
+template <class T = void>
+class Promise : private detail::OperationBase {
+ public:
+  using Stored = typename Future<T>::Stored;
+
+  Promise() noexcept = default;
+  Promise(Promise&& other) noexcept = default;
+  Promise& operator=(Promise&& other) noexcept {
+    if (this != &other) {
+      this->~Promise();
+      new (this) Promise(std::move(other));
+    }
+    return *this;
+  }
+  ~Promise() { fail_pending(Errc::broken_promise); }
+  // A pending future fails with broken_promise.
+
+  Future<T> get_future() noexcept {
+    assert(!attached());
+    return Future<T>(*this, FutureBase::Source::promise);
+  }
+  // Once.  Until then set_value and set_error have nobody to tell and return false.
+
+  bool set_value(Stored value) {
+    if (!attached()) return false;
+    detach<Future<T>>().emplace(std::move(value));
+    return true;
+  }
+  bool set_value()
+    requires std::is_void_v<T>
+  {
+    return set_value(Unit{});
+  }
+  // Completes the future.  False when it was completed before or dropped.
+
+  bool set_error(Failure failure) { return fail_pending(std::move(failure)); }
+
+  bool wanted() const noexcept { return attached(); }
+  // False once the future was dropped: the work need not be done.
+};
+
+template <class T>
+detail::ResultAwaiter<T> as_result(Future<T>&& future) noexcept {
+  return {&future, nullptr};
+}
+// `Result<T> r = co_await as_result(f());` — never throws what `f` failed with.
+
+template <class F>
+concept ReturnsFuture = requires(std::invoke_result_t<F> result) { typename decltype(result)::promise_type; };
+
+}  // namespace twinloop
+
+#include "twinloop/detail/coroutine.h"

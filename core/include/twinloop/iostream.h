@@ -1,0 +1,178 @@
+// IOStream: a connection as a stream of bytes (Tornado's).  Reads end where the program wants them to (a delimiter, a count, the
+// end), writes are gathered and leave once a turn, and every ending is specified.  What carries the bytes is a Transport; the
+// stream never asks which.
+//
+// A stream is open, then input_ended (the peer ended its sending side: what it sent stays readable, writing goes on), then closed
+// (by this end, or by a failure).  It may be open and closed without input_ended between.  Every closed stream has a reason.
+//
+// An IOStream is one pointer: moving it is legal at any time, also with operations pending.  It belongs to its loop's thread.
+// Bytes are char here, as in std::string; they mean bytes, not text.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "twinloop/backend.h"
+#include "twinloop/detail/function.h"
+#include "twinloop/future.h"
+#include "twinloop/transport.h"
+
+namespace twinloop {
+
+namespace detail {
+class StreamImpl;
+}
+
+inline constexpr std::size_t kNoLimit = static_cast<std::size_t>(-1);
+
+// What a stream may hold and how long it lingers.  One object is shared by all streams of a listener.
+class StreamOptions {
+ public:
+  StreamOptions& max_buffer_size(std::size_t bytes) { return max_buffer_ = bytes, *this; }
+  // Received and not yet read, transports below included.  Beyond it the stream fails with overflow.  100 MiB.
+  StreamOptions& max_write_buffer_size(std::size_t bytes) { return max_write_buffer_ = bytes, *this; }
+  // Accepted and not yet handed down.  A write beyond it fails with limit and writes nothing; the stream stays usable.  No limit.
+  StreamOptions& high_water_mark(std::size_t bytes) { return high_water_ = bytes, *this; }
+  // write() waits while more than this is unsent, until half of it is.  64 KiB.
+  StreamOptions& read_ahead(std::size_t bytes) { return read_ahead_ = bytes, *this; }
+  // Read while nobody asks, where only reading shows that the peer has gone.  16 KiB.
+  StreamOptions& linger_timeout(Duration time) { return linger_ = time, *this; }
+  // How long close() goes on sending what was accepted.  5 s.
+
+  std::size_t max_buffer_size() const noexcept { return max_buffer_; }
+  std::size_t max_write_buffer_size() const noexcept { return max_write_buffer_; }
+  std::size_t high_water_mark() const noexcept { return high_water_; }
+  std::size_t read_ahead() const noexcept { return read_ahead_; }
+  Duration linger_timeout() const noexcept { return linger_; }
+
+ private:
+  std::size_t max_buffer_ = 100 * 1024 * 1024;
+  std::size_t max_write_buffer_ = kNoLimit;
+  std::size_t high_water_ = 64 * 1024;
+  std::size_t read_ahead_ = 16 * 1024;
+  Duration linger_ = std::chrono::seconds(5);
+};
+
+class IOStream {
+ public:
+  IOStream() noexcept;
+  // No stream; operator bool is false and nothing else is legal.
+
+  explicit IOStream(std::unique_ptr<Transport> transport);
+  IOStream(std::unique_ptr<Transport> transport, const StreamOptions& options);
+  // On the thread's current loop.
+
+  IOStream(std::unique_ptr<Transport> transport, std::shared_ptr<const StreamOptions> options);
+
+  IOStream(IOStream&&) noexcept;
+  IOStream& operator=(IOStream&&) noexcept;
+  ~IOStream();
+  // As close(): what was accepted still goes out.
+
+  explicit operator bool() const noexcept { return impl_ != nullptr; }
+
+  // ---- reading: one read at a time; a second one fails with busy.  Dropping a read withdraws it, and its bytes stay for the
+  // next.  A read that what is buffered satisfies succeeds in every state; otherwise it fails with StreamClosedError: `end` after
+  // the peer's end, or the reason of the close.
+
+  Future<std::string> read_bytes(std::size_t count);
+  // Exactly `count` bytes.
+
+  Future<std::string> read_some(std::size_t max_bytes = 64 * 1024);
+  // What there is, at least one byte.
+
+  Future<std::size_t> read_into(std::span<char> memory);
+  // Fills `memory`, which must live until the future is done or dropped; gives its size.
+  Future<std::size_t> read_some_into(std::span<char> memory);
+  // At least one byte.
+
+  Future<std::string> read_until(std::string_view delimiter, std::size_t max_bytes = kNoLimit);
+  // Everything up to and including `delimiter`.  Bytes behind it stay for the next read.
+  //
+  // When `max_bytes` bytes were seen without it the stream is closed with `unsatisfiable_read`, because no later read could make
+  // sense of it either.
+
+  Future<std::string> read_until_close(std::size_t max_bytes = kNoLimit);
+  // Everything up to the peer's end; empty when there is nothing more.  Never fails at an orderly end.
+
+  Future<std::optional<std::string>> next_line(std::size_t max_bytes = 64 * 1024);
+  // The next line without its "\n" or "\r\n"; empty (no value) at the end.  A last line without a newline counts.
+  //
+  //   while (auto line = co_await stream.next_line()) …
+
+  Future<std::optional<std::string>> next_until(std::string_view delimiter, std::size_t max_bytes = 64 * 1024);
+  // The next record without its delimiter; no value at an end behind a whole record.  An end within a record fails with
+  // `truncated`, and the piece stays readable.
+
+  // ---- writing
+
+  Future<void> write(std::string_view bytes);
+  Future<void> write(std::string&& bytes);
+  Future<void> write(const char* text) { return write(std::string_view(text)); }
+  // Accepts the bytes (copied, or taken over) and completes at once while little is unsent, else when the unsent bytes have
+  // fallen to half the high-water mark: awaiting it is back-pressure.  Accepted bytes leave together, just before the loop
+  // polls.  Dropping the future takes nothing back.  (Tornado's write completes on hand-over to the kernel: that is flush().)
+
+  Future<void> flush();
+  // Completes when everything accepted before it was handed to the operating system or the browser.
+
+  Future<void> shutdown_write();
+  // flush(), then ends the sending side; reading goes on.  Fails with not_supported where there is no half-close (a browser's
+  // WebSocket): end in-band, or use finish().
+
+  Future<void> finish(Duration deadline = std::chrono::seconds(10));
+  // Hands everything over, ends the sending side, waits for the peer's end while discarding what it still sends, and closes.
+  // Fails with timeout when the peer does not end by then; the stream is then closed anyway.
+
+  // ---- ending
+
+  void close() noexcept;
+  // Ends both sides for this program: pending operations fail with `local`.  What was accepted goes on being sent by the loop,
+  // for at most linger_timeout.
+  void abort() noexcept;
+  // The hard form: unsent bytes are thrown away, a TCP peer sees a reset.
+
+  template <class F>
+  void set_close_callback(F&& callback, bool half_open = false) {
+    static_assert(!ReturnsFuture<F>, "this callback is a coroutine and would be cancelled at once: use spawn");
+    set_close_function(detail::Function<void()>(std::forward<F>(callback)), half_open);
+  }
+  // Runs once, as a callback of the loop, at the first of the peer's end, a failure, a local close; with half_open only when the
+  // stream is closed.  Set after that, it runs in the next turn.
+
+  Future<void> peer_ended();
+  // Completes when the peer's end, a failure or a local close is known, whether or not anyone reads.
+  Future<void> closed();
+  // Completes when the stream is closed.
+
+  // ---- state
+
+  bool is_closed() const noexcept;
+  bool input_ended() const noexcept;
+  // The peer ended its sending side; buffered bytes may still be there.
+  bool reading() const noexcept;
+  bool writing() const noexcept;
+  // A read is pending; accepted bytes are unsent.
+  std::error_code error() const noexcept;
+  // Why it is closed, or `end` after the peer's end; no error while open.
+
+  std::size_t buffered() const noexcept;
+  // Bytes received and not read.
+  std::size_t unsent() const noexcept;
+  std::string description() const;
+  // For messages: "tcp://127.0.0.1:4711".
+
+  std::unique_ptr<Transport> detach(std::string& leftover);
+  // Takes the transport out, to build another on top of it; what was received and not read goes to `leftover`.  Only while open
+  // and with nothing pending or unsent; the stream is empty afterwards.
+
+ private:
+  void set_close_function(detail::Function<void()> callback, bool half_open);
+  std::unique_ptr<detail::StreamImpl> impl_;
+};
+
+}  // namespace twinloop

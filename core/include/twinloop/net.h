@@ -1,0 +1,85 @@
+// connect and listen: from a URL to an IOStream, whatever carries it.  The backend brings the raw carriers (TCP natively, the
+// browser's WebSocket in a page), a table adds the filters that stand on them.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "twinloop/ioloop.h"
+#include "twinloop/iostream.h"
+#include "twinloop/url.h"
+
+namespace twinloop {
+
+struct ConnectOptions {
+  ConnectOptions() = default;
+  ConnectOptions& set_stream(const StreamOptions& options) { return stream = options, *this; }
+  ConnectOptions& set_timeout(Duration time) { return timeout = time, *this; }
+  ConnectOptions& add_protocol(std::string protocol) { return protocols.push_back(std::move(protocol)), *this; }
+  ConnectOptions& add_header(std::string name, std::string value) {
+    return headers.emplace_back(std::move(name), std::move(value)), *this;
+  }
+
+  StreamOptions stream;
+  Duration timeout = std::chrono::seconds(30);  // over everything: resolving, connecting, handshakes
+  std::vector<std::string> protocols;           // WebSocket subprotocols to offer
+  std::vector<std::pair<std::string, std::string>> headers;  // of a WebSocket's opening request; a browser cannot send any
+};
+
+struct ListenOptions {
+  ListenOptions() = default;
+  ListenOptions& set_stream(const StreamOptions& options) { return stream = options, *this; }
+  ListenOptions& add_origin(std::string origin) { return origins.push_back(std::move(origin)), *this; }
+  ListenOptions& set_handshake_timeout(Duration time) { return handshake_timeout = time, *this; }
+
+  StreamOptions stream;
+  std::vector<std::string> origins;    // WebSocket: Origins allowed besides the server's own; "*" allows all
+  std::vector<std::string> protocols;  // WebSocket subprotocols spoken, in order of preference
+  Duration handshake_timeout = std::chrono::seconds(10);
+  std::size_t max_handshakes = 1024;   // connections that may be in their handshake at once
+  int backlog = 1024;
+};
+
+Future<IOStream> connect(std::string url, ConnectOptions options = {});
+// An open stream to that URL.  Fails with an Error whose message names the URL, what was tried and what happened; its reason is
+// invalid_url, unknown_scheme, unresolved, refused, unreachable, timeout, protocol …  Dropping the future gives the attempt up.
+
+class Listener {
+ public:
+  Listener() noexcept;
+  Listener(Listener&&) noexcept;
+  Listener& operator=(Listener&&) noexcept;
+  ~Listener();
+  // As close().
+
+  Future<IOStream> accept();
+  // The next connection whose handshake is complete.  One at a time.  Fails with `local` after close().
+
+  std::string url() const;
+  // Where it listens; port 0 has become the real one.
+
+  void close() noexcept;
+
+  struct Impl;
+  explicit Listener(std::unique_ptr<Impl> impl) noexcept;
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+Future<Listener> listen(std::string url, ListenOptions options = {});
+// Fails with in_use, denied, invalid_url, unknown_scheme, not_supported (a browser cannot listen, except on `pair:`).
+
+Future<void> serve(Listener listener, std::function<Future<void>(IOStream)> handle_stream);
+// Accepts for ever and lets each connection run by itself on the loop.  A handler's failure is logged and ends its connection
+// only.  Dropping the future stops accepting; connections go on.
+
+std::pair<IOStream, IOStream> make_pair_streams(const StreamOptions& options = {});
+// Two ends of an in-process pipe, 64 KiB each way.
+
+std::pair<std::unique_ptr<Transport>, std::unique_ptr<Transport>> make_pair_transports();
+
+}  // namespace twinloop

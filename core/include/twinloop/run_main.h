@@ -1,0 +1,33 @@
+// run_main: a program that is one coroutine.  The same main() blocks natively until the coroutine ends and returns at once in a
+// browser, where the page's own loop drives it.
+#pragma once
+
+#include <utility>
+
+#include "twinloop/detail/function.h"
+#include "twinloop/future.h"
+#include "twinloop/ioloop.h"
+
+namespace twinloop {
+
+namespace detail {
+int run_program(Function<Future<int>()> program);
+inline Future<int> with_status(Future<void> work) {
+  co_await work;
+  co_return 0;
+}
+}
+
+template <class F>
+int run_main(F program) {
+  if constexpr (std::is_same_v<std::invoke_result_t<F&>, Future<int>>) {
+    return detail::run_program(std::move(program));
+  } else {
+    static_assert(std::is_same_v<std::invoke_result_t<F&>, Future<void>>, "run_main takes a coroutine: Future<void> or Future<int>");
+    return detail::run_program([program = std::move(program)]() mutable { return detail::with_status(program()); });
+  }
+}
+// Makes the loop, runs the coroutine and gives the process's exit status: 0, the coroutine's own, or 1 after an exception, which
+// is printed in one line.  SIGTERM and SIGINT cancel the coroutine (status 0); a second one ends the process.
+
+}  // namespace twinloop

@@ -1,0 +1,92 @@
+// Transport: a pipe of bytes under an IOStream.  TCP, an in-process pair, WebSocket and the browser's WebSocket are transports,
+// and a filter such as WebSocket is one that stands on another.  Buffers, delimiters, limits and closing rules are not here: they
+// are written once, in IOStream.
+//
+// Who implements one keeps four promises:
+// - No call into a transport calls its listener.  Only the reactor, the host, or the loop (through a TurnHook) does.
+// - want() is a level: if what is wanted is or becomes possible, the listener is told in this turn or the next, also when the
+//   transport itself holds decoded input or has room.  A notice too many is allowed, one too few is a bug.
+// - The peer's end and failures are told regardless of want(), once.
+// - close() and destruction are legal at any time, inside a notice too; neither blocks or fails.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <system_error>
+
+#include "twinloop/error.h"
+
+namespace twinloop {
+
+using ConstBytes = std::span<const std::byte>;
+using Bytes = std::span<std::byte>;
+
+enum class IoStatus { ok, would_block, end, not_supported, error };
+
+// What a call into a transport gave.
+struct IoResult {
+  IoStatus status = IoStatus::ok;
+  std::size_t count = 0;  // bytes moved, when ok
+  std::error_code error;  // why, when error
+
+  static IoResult done(std::size_t count = 0) noexcept { return {IoStatus::ok, count, {}}; }
+  static IoResult would_block() noexcept { return {IoStatus::would_block, 0, {}}; }
+  static IoResult end() noexcept { return {IoStatus::end, 0, {}}; }
+  static IoResult not_supported() noexcept { return {IoStatus::not_supported, 0, {}}; }
+  static IoResult failed(std::error_code error) noexcept { return {IoStatus::error, 0, error}; }
+};
+
+class TransportListener {
+ public:
+  virtual void on_ready(bool readable, bool writable) = 0;
+  // What was wanted may be possible now.
+
+  virtual void on_peer_end() = 0;
+  // The peer ended its sending side.  Bytes in front of that end may still be unread: read() gives them first, then `end`.
+
+  virtual void on_failure(std::error_code error) = 0;
+  // The transport is broken.  Bytes received before may still be read.
+
+ protected:
+  ~TransportListener() = default;
+};
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+
+  virtual IoResult read(Bytes into) = 0;
+  // At least one byte (ok), would_block, end, or error.  Bytes come before the end, the end before nothing.  `into` is not empty.
+
+  virtual IoResult write(std::span<const ConstBytes> pieces) = 0;
+  // How many bytes were taken, from the first piece on; fewer than given is normal.  A filter may take a bounded amount more
+  // than went down; pending_output() tells.
+
+  virtual IoResult flush() { return IoResult::done(); }
+  // ok when nothing taken by write() is still here; would_block when want(_, true) should be set to go on.
+
+  virtual std::size_t pending_input() const noexcept { return 0; }
+  virtual std::size_t pending_output() const noexcept { return 0; }
+  // Bytes held by this transport and those below it.
+
+  virtual IoResult shutdown_write() = 0;
+  // Ends the sending side after what was taken: ok, would_block (call again when writable), not_supported or error.
+
+  virtual void close(std::error_code reason) noexcept = 0;
+  // Lets go at once: what was not handed down is lost.  Idempotent.  A reason other than `local` or `end` may be told to the peer.
+
+  virtual void want(bool read, bool write) = 0;
+
+  virtual void set_listener(TransportListener* listener) noexcept = 0;
+  // nullptr to hear nothing more.
+
+  virtual bool reports_end_early() const noexcept { return false; }
+  // True when on_peer_end() comes even with unread bytes in front of it and nobody reading (epoll's RDHUP, the browser).  Where
+  // it is false IOStream reads ahead a little while nobody reads, to notice.
+
+  virtual std::string description() const { return {}; }
+  // For messages: "tcp://127.0.0.1:4711".
+};
+
+}  // namespace twinloop

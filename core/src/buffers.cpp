@@ -1,0 +1,166 @@
+#include "buffers.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "twinloop/detail/config.h"
+
+namespace twinloop::detail {
+namespace {
+
+// Chunks pass from stream to stream: the one that was just emptied is the one the next read fills, still in the cache.
+struct ChunkCache {
+  static constexpr std::size_t kKept = TWINLOOP_POOLS ? 4 : 0;
+  std::array<char*, 4> chunks{};
+  std::size_t count = 0;
+  ~ChunkCache() {
+    while (count > 0) ::operator delete(chunks[--count]);
+    count = kKept;  // later releases go to the heap
+  }
+};
+
+thread_local ChunkCache chunk_cache;
+
+char* allocate(std::size_t capacity) {
+  if (capacity == InputBuffer::kChunk && chunk_cache.count > 0) {
+    return chunk_cache.chunks[--chunk_cache.count];
+  }
+  return static_cast<char*>(::operator new(capacity));
+}
+
+void deallocate(char* data, std::size_t capacity) noexcept {
+  if (capacity == InputBuffer::kChunk && chunk_cache.count < ChunkCache::kKept) {
+    chunk_cache.chunks[chunk_cache.count++] = data;
+    return;
+  }
+  ::operator delete(data);
+}
+
+ConstBytes as_bytes(std::string_view text) noexcept { return std::as_bytes(std::span(text.data(), text.size())); }
+
+}  // namespace
+
+// ---- InputBuffer
+
+InputBuffer::~InputBuffer() { release(); }
+
+void InputBuffer::release() noexcept {
+  if (data_ != nullptr) deallocate(data_, capacity_);
+  data_ = nullptr;
+  capacity_ = begin_ = end_ = 0;
+}
+
+void InputBuffer::clear() noexcept { release(); }
+
+void InputBuffer::consume(std::size_t count) noexcept {
+  assert(count <= size());
+  begin_ += count;
+  if (begin_ == end_) release();
+}
+
+void InputBuffer::move_to(std::size_t capacity, std::size_t offset) {
+  char* moved = allocate(capacity);
+  const std::size_t count = size();
+  if (count > 0) std::memcpy(moved + offset, data_ + begin_, count);
+  release();
+  data_ = moved;
+  capacity_ = capacity;
+  begin_ = offset;
+  end_ = offset + count;
+}
+
+std::span<char> InputBuffer::room(std::size_t at_least) {
+  if (capacity_ - end_ < at_least) {
+    const std::size_t count = size();
+    if (count + at_least <= capacity_ && begin_ >= capacity_ / 2) {
+      std::memmove(data_, data_ + begin_, count);
+      begin_ = 0;
+      end_ = count;
+    } else {
+      move_to(count == 0 ? std::max(kChunk, at_least) : std::max(kChunk, 2 * (count + at_least)), 0);
+    }
+  }
+  return {data_ + end_, capacity_ - end_};
+}
+
+void InputBuffer::prepend(std::string_view bytes) {
+  if (bytes.empty()) return;
+  if (begin_ < bytes.size()) move_to(size() + bytes.size(), bytes.size());
+  begin_ -= bytes.size();
+  std::memcpy(data_ + begin_, bytes.data(), bytes.size());
+}
+
+void InputBuffer::shrink() {
+  if (data_ != nullptr && capacity_ >= kChunk && size() < kChunk / 4) move_to(size(), 0);
+}
+
+// ---- OutputQueue
+
+std::deque<std::string>& OutputQueue::rest() {
+  if (!rest_) rest_ = std::make_unique<std::deque<std::string>>();
+  return *rest_;
+}
+
+void OutputQueue::append(std::string_view bytes) {
+  size_ += bytes.size();
+  std::string& last = rest_ && !rest_->empty() ? rest_->back() : first_;
+  if (last.size() + bytes.size() <= std::max(kPiece, last.capacity())) {
+    last.append(bytes);
+  } else {
+    rest().emplace_back(bytes);
+  }
+}
+
+void OutputQueue::append(std::string&& bytes) {
+  if (bytes.size() < kJoinBelow) return append(std::string_view(bytes));
+  size_ += bytes.size();
+  if (size_ == bytes.size()) {
+    first_ = std::move(bytes);
+  } else {
+    rest().push_back(std::move(bytes));
+  }
+}
+
+std::size_t OutputQueue::gather(std::span<ConstBytes> pieces) const noexcept {
+  std::size_t count = 0;
+  if (sent_ < first_.size()) pieces[count++] = as_bytes(std::string_view(first_).substr(sent_));
+  if (!rest_) return count;
+  for (const std::string& piece : *rest_) {
+    if (count == pieces.size()) break;
+    pieces[count++] = as_bytes(piece);
+  }
+  return count;
+}
+
+void OutputQueue::consume(std::size_t count) noexcept {
+  assert(count <= size_);
+  size_ -= count;
+  while (count > 0) {
+    const std::size_t left = first_.size() - sent_;
+    if (count < left) {
+      sent_ += count;
+      return;
+    }
+    count -= left;
+    sent_ = 0;
+    first_.clear();
+    if (!rest_ || rest_->empty()) break;
+    first_ = std::move(rest_->front());
+    rest_->pop_front();
+  }
+  if (size_ > 0) return;
+  if (first_.capacity() > kKept || TWINLOOP_POOLS == 0) std::string().swap(first_);
+  rest_.reset();
+}
+
+void OutputQueue::clear() noexcept {
+  std::string().swap(first_);
+  rest_.reset();
+  sent_ = size_ = 0;
+}
+
+}  // namespace twinloop::detail

@@ -1,0 +1,74 @@
+// The two buffers of a stream: bytes received and not read, bytes accepted and not sent.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "twinloop/transport.h"
+
+namespace twinloop::detail {
+
+// Contiguous bytes, taken from the front, filled at the back.  Holds no memory while empty.
+class InputBuffer {
+ public:
+  InputBuffer() noexcept = default;
+  ~InputBuffer();
+  InputBuffer(const InputBuffer&) = delete;
+  InputBuffer& operator=(const InputBuffer&) = delete;
+
+  std::size_t size() const noexcept { return end_ - begin_; }
+  bool empty() const noexcept { return begin_ == end_; }
+  std::string_view view() const noexcept { return {data_ + begin_, size()}; }
+
+  std::span<char> room(std::size_t at_least);
+  // Free memory behind the bytes, `at_least` that much; commit() makes bytes of its front.
+  void commit(std::size_t count) noexcept { end_ += count; }
+
+  void consume(std::size_t count) noexcept;
+  void prepend(std::string_view bytes);
+  void clear() noexcept;
+  void shrink();
+  // Gives back what a burst left: a small remainder does not pin a whole chunk.
+
+  static constexpr std::size_t kChunk = 64 * 1024;
+
+ private:
+  void move_to(std::size_t capacity, std::size_t offset);
+  void release() noexcept;
+
+  char* data_ = nullptr;
+  std::size_t capacity_ = 0;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+};
+
+// Pieces in order: small writes are joined, large strings kept as they are and sent from where they lie.
+class OutputQueue {
+ public:
+  std::size_t size() const noexcept { return size_; }
+  bool empty() const noexcept { return size_ == 0; }
+  void append(std::string_view bytes);
+  void append(std::string&& bytes);
+  void consume(std::size_t count) noexcept;
+  void clear() noexcept;
+  std::size_t gather(std::span<ConstBytes> pieces) const noexcept;
+  // Fills `pieces` from the front; gives how many.
+
+ private:
+  static constexpr std::size_t kJoinBelow = 4 * 1024;
+  static constexpr std::size_t kPiece = 16 * 1024;
+  static constexpr std::size_t kKept = 256;
+
+  std::deque<std::string>& rest();
+
+  std::string first_;                              // the usual case needs no more
+  std::unique_ptr<std::deque<std::string>> rest_;  // pieces behind it
+  std::size_t sent_ = 0;                           // of first_
+  std::size_t size_ = 0;
+};
+
+}  // namespace twinloop::detail

@@ -1,0 +1,135 @@
+#include "twinloop/error.h"
+
+#include <array>
+
+namespace twinloop {
+namespace {
+
+struct Entry {
+  Errc code;
+  std::string_view name;
+  const char* message;
+  std::string_view advice;
+};
+
+constexpr std::array kEntries = {
+    Entry{Errc::end, "end", "the peer ended the connection", "Nothing is wrong; stop reading, or use next_line()."},
+    Entry{Errc::reset, "reset", "the connection was reset", "The peer crashed, aborted or refused more data; reconnect."},
+    Entry{Errc::refused, "refused", "the connection was refused", "Check that the server runs and that the port is right."},
+    Entry{Errc::unreachable, "unreachable", "the host cannot be reached", "Check the network and the address."},
+    Entry{Errc::unresolved, "unresolved", "the name has no address", "Check the spelling of the host name and the resolver."},
+    Entry{Errc::in_use, "in_use", "the address is in use", "Another program listens there; choose another port, or 0."},
+    Entry{Errc::denied, "denied", "permission denied", "Ports below 1024 and some files need more rights."},
+    Entry{Errc::truncated, "truncated", "the connection ended without a goodbye", "Treat what was received as incomplete."},
+    Entry{Errc::protocol, "protocol", "the peer broke the protocol", "Check that the other side speaks this protocol."},
+    Entry{Errc::overflow, "overflow", "more data arrived than may be held", "Read faster, or raise max_buffer_size."},
+    Entry{Errc::limit, "limit", "a limit was reached", "Raise the limit, or wait for the peer before writing more."},
+    Entry{Errc::unsatisfiable_read, "unsatisfiable_read", "the delimiter was not found within max_bytes",
+          "Raise max_bytes, or refuse this peer."},
+    Entry{Errc::timeout, "timeout", "the deadline passed", "Try again, or allow more time."},
+    Entry{Errc::idle_timeout, "idle_timeout", "nothing arrived for too long", "The peer is gone or stuck; reconnect."},
+    Entry{Errc::cancelled, "cancelled", "the operation was cancelled", "Its owner let it go."},
+    Entry{Errc::local, "local", "the stream was closed on this side", "Do not use a stream after close()."},
+    Entry{Errc::loop_closed, "loop_closed", "the loop was closed", "Finish work before closing its IOLoop."},
+    Entry{Errc::not_supported, "not_supported", "not supported here", "The message names the alternative."},
+    Entry{Errc::broken_promise, "broken_promise", "the promise was destroyed unfulfilled",
+          "Its producer went away without an answer."},
+    Entry{Errc::busy, "busy", "the same operation is already pending", "Await the first before starting another."},
+    Entry{Errc::invalid_url, "invalid_url", "not a valid URL", "Write scheme://host:port/path."},
+    Entry{Errc::unknown_scheme, "unknown_scheme", "no transport of that name", "Use one of the schemes named."},
+    Entry{Errc::unknown_backend, "unknown_backend", "no backend of that name", "Use one of the backends named."},
+    Entry{Errc::descriptors_exhausted, "descriptors_exhausted", "no file descriptor is available",
+          "Close connections, or raise the limit (ulimit -n); select stops at FD_SETSIZE."},
+    Entry{Errc::plaintext_before_tls, "plaintext_before_tls", "bytes arrived before TLS started",
+          "An attacker or a confused peer spoke too early; close."},
+    Entry{Errc::io, "io", "input/output error", "The message carries the system's own words."},
+};
+
+const Entry* find(int value) noexcept {
+  for (const Entry& entry : kEntries) {
+    if (static_cast<int>(entry.code) == value) return &entry;
+  }
+  return nullptr;
+}
+
+class Category final : public std::error_category {
+ public:
+  const char* name() const noexcept override { return "twinloop"; }
+  std::string message(int value) const override {
+    const Entry* entry = find(value);
+    return entry != nullptr ? entry->message : "unknown error";
+  }
+};
+
+bool ends_a_stream(Errc reason) noexcept {
+  switch (reason) {
+    case Errc::end:
+    case Errc::reset:
+    case Errc::truncated:
+    case Errc::protocol:
+    case Errc::overflow:
+    case Errc::unsatisfiable_read:
+    case Errc::idle_timeout:
+    case Errc::local:
+    case Errc::loop_closed:
+    case Errc::io:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::string describe(const std::error_code& code, std::string_view context) {
+  std::string text(context);
+  if (!text.empty()) text += ": ";
+  return text += code.message();
+}
+
+}  // namespace
+
+const std::error_category& twinloop_category() noexcept {
+  static const Category category;
+  return category;
+}
+
+std::error_code make_error_code(Errc code) noexcept { return {static_cast<int>(code), twinloop_category()}; }
+
+std::string_view name(Errc code) noexcept {
+  const Entry* entry = find(static_cast<int>(code));
+  return entry != nullptr ? entry->name : "unknown";
+}
+
+std::string_view advice(Errc code) noexcept {
+  const Entry* entry = find(static_cast<int>(code));
+  return entry != nullptr ? entry->advice : "";
+}
+
+Errc reason_of(const std::error_code& code) noexcept {
+  return &code.category() == &twinloop_category() ? static_cast<Errc>(code.value()) : Errc::io;
+}
+
+Error::Error(std::error_code code, std::string_view context)
+    : std::runtime_error(describe(code, context)), code_(code) {}
+
+void throw_error(std::error_code code, std::string_view context) {
+  const Errc reason = reason_of(code);
+  if (reason == Errc::timeout) throw TimeoutError(code, context);
+  if (ends_a_stream(reason)) throw StreamClosedError(code, context);
+  throw Error(code, context);
+}
+
+bool is_ordinary_end(const std::error_code& code) noexcept {
+  switch (reason_of(code)) {
+    case Errc::end:
+    case Errc::reset:
+    case Errc::truncated:
+    case Errc::local:
+    case Errc::cancelled:
+    case Errc::loop_closed:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace twinloop

@@ -1,0 +1,247 @@
+#include "twinloop/future.h"
+
+#include <chrono>
+#include <memory>
+
+#include "twinloop/log.h"
+
+namespace twinloop {
+
+namespace detail {
+
+constinit thread_local Scheduler* current_scheduler = nullptr;
+
+Scheduler& make_scheduler() {
+  struct Owner {
+    std::unique_ptr<Scheduler> scheduler = std::make_unique<Scheduler>();
+    Owner() { current_scheduler = scheduler.get(); }
+    ~Owner() { current_scheduler = nullptr; }
+  };
+  static thread_local Owner owner;
+  // A future that dies after its thread's Scheduler still needs one: it stays until the process ends.
+  if (current_scheduler == nullptr) current_scheduler = new Scheduler;
+  return *current_scheduler;
+}
+
+bool OperationBase::fail_pending(Failure failure) {
+  if (!attached()) return false;
+  detach<FutureBase>().fail(std::move(failure));
+  return true;
+}
+
+void OperationBase::reserve() noexcept {
+  assert(pending());
+  FutureBase& future = *future_;
+  Waiter* waiter = std::exchange(future.word_.waiter, nullptr);
+  future.source_ = (future.source_ & ~FutureBase::kTagMask) | static_cast<std::uintptr_t>(FutureBase::Source::reserved);
+  if (waiter != nullptr) waiter->wake();
+}
+
+}  // namespace detail
+
+// ---- Scheduler
+
+void Scheduler::begin_turn() noexcept {
+  ready_.append(deferred_);
+  resumptions_left_ = kResumptionsPerTurn;
+  turn_ends_ = 0;
+}
+
+bool Scheduler::over_budget() noexcept {
+  if (resumptions_left_ == 0) return true;
+  if (--resumptions_left_ % 32 != 0) return false;
+  const std::int64_t now = std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+  if (turn_ends_ == 0) turn_ends_ = now + kNanosecondsPerTurn;
+  if (now < turn_ends_) return false;
+  resumptions_left_ = 0;
+  return true;
+}
+
+void Scheduler::drain() {
+  while (!ready_.empty() && !over_budget()) {
+    Waiter* waiter = ready_.pop_front();
+    waiter->run_(*waiter);
+  }
+}
+
+// Ends `root` and everything it awaits, leaf first, in constant stack.  A destructor in one of the frames may end others of
+// them: ~CoroutineBase strikes those from the burial, which then walks down anew.
+void Scheduler::bury(CoroutineBase& root) noexcept {
+  if (current_ != nullptr && &root.leaf() == current_) {
+    root.unlink();
+    doomed_.push_back(root);
+    return;
+  }
+  Burial burial{&root, nullptr, burials_};
+  burials_ = &burial;
+  while (burial.root != nullptr) {
+    CoroutineBase& frame = (burial.next != nullptr ? burial.next : burial.root)->leaf();
+    burial.next = &frame == burial.root ? nullptr : frame.release_from_parent();
+    frame.stop_waiting();
+    frame.destroy();
+  }
+  burials_ = burial.outer;
+}
+
+void Scheduler::bury_doomed() noexcept {
+  while (Waiter* root = doomed_.pop_front()) bury(static_cast<CoroutineBase&>(*root));
+}
+
+// ---- CoroutineBase
+
+void CoroutineBase::resume(Waiter& waiter) noexcept {
+  auto& self = static_cast<CoroutineBase&>(waiter);
+  Scheduler& scheduler = Scheduler::current();
+  scheduler.current_ = &self;
+  scheduler.refill_inline();
+#if TWINLOOP_RESUME_THROUGH_PROMISE
+  reinterpret_cast<void (**)(void*)>(&self)[-2](self.frame_);
+#else
+  std::coroutine_handle<>::from_address(self.frame_).resume();
+#endif
+  scheduler.current_ = nullptr;
+  if (!scheduler.doomed_.empty()) scheduler.bury_doomed();
+}
+
+void CoroutineBase::destroy() noexcept {
+  assert(frame_ != nullptr && "a coroutine in its first run cannot be destroyed");
+#if TWINLOOP_RESUME_THROUGH_PROMISE
+  reinterpret_cast<void (**)(void*)>(this)[-1](frame_);
+#else
+  std::coroutine_handle<>::from_address(frame_).destroy();
+#endif
+}
+
+void CoroutineBase::strike() noexcept {
+  for (auto* burial = Scheduler::current().burials_; burial != nullptr; burial = burial->outer) {
+    if (burial->root == this) burial->root = nullptr;
+    if (burial->next == this) burial->next = nullptr;
+  }
+}
+
+CoroutineBase& CoroutineBase::leaf() noexcept {
+  CoroutineBase* frame = this;
+  while (frame->awaiting_ != nullptr) {
+    CoroutineBase* below = frame->awaiting_->coroutine();
+    if (below == nullptr) break;
+    frame = below;
+  }
+  return *frame;
+}
+
+CoroutineBase* CoroutineBase::release_from_parent() noexcept {
+  if (!attached()) return nullptr;
+  FutureBase& future = detach<FutureBase>();
+  Waiter* parent = future.word_.waiter;
+  future.clear();
+  return static_cast<CoroutineBase*>(parent);
+}
+
+void CoroutineBase::stop_waiting() noexcept {
+  FutureBase* future = std::exchange(awaiting_, nullptr);
+  if (future != nullptr && future->pending()) future->word_.waiter = nullptr;
+}
+
+void CoroutineBase::unhandled_exception() noexcept {
+  if (attached()) detach<FutureBase>().fail(std::current_exception());
+}
+
+// ---- FutureBase
+
+void FutureBase::fail(Failure failure) noexcept {
+  Waiter* waiter = pending() ? word_.waiter : nullptr;
+  if (failure.exception()) {
+    source_ = kException;
+    new (&word_.exception) std::exception_ptr(failure.exception());
+  } else {
+    const std::error_code code = failure.code();
+    source_ = (static_cast<std::uintptr_t>(static_cast<std::intptr_t>(code.value())) << kErrorShift) | kError;
+    word_.category = &code.category();
+  }
+  if (waiter != nullptr) waiter->wake();
+}
+
+void FutureBase::deliver_reserved() {
+  auto& operation = static_cast<detail::OperationBase&>(producer());
+  operation.future_ = nullptr;
+  clear();
+  operation.hooks_->deliver(operation, *this);
+}
+
+Failure FutureBase::take_failure() noexcept {
+  Failure failure(Errc::broken_promise);  // what awaiting an empty future gives
+  if (source_ == kException) {
+    failure = Failure(std::move(word_.exception));
+    word_.exception.~exception_ptr();
+  } else if (is_error()) {
+    failure = Failure(error_code());
+  }
+  clear();
+  return failure;
+}
+
+void FutureBase::raise() { take_failure().raise(); }
+
+void FutureBase::abandon_waiter() noexcept {
+  Waiter* waiter = std::exchange(word_.waiter, nullptr);
+  if (waiter == nullptr) return;
+  waiter->awaiting_ = nullptr;
+  waiter->wake();
+}
+
+void FutureBase::drop_slowly() noexcept {
+  switch (tag()) {
+    case Source::coroutine: {
+      CoroutineBase& work = *coroutine();
+      abandon_waiter();
+      work.future_ = nullptr;
+      clear();
+      return Scheduler::current().bury(work);
+    }
+    case Source::promise:
+    case Source::reserved: {
+      auto& operation = static_cast<detail::OperationBase&>(producer());
+      if (pending()) abandon_waiter();
+      operation.future_ = nullptr;
+      clear();
+      if (operation.hooks_ != nullptr) operation.hooks_->dropped(operation);
+      return;
+    }
+    case Source::terminal: {
+      const Failure failure = take_failure();
+      if (is_ordinary_end(failure.code())) return;
+      return log(LogLevel::error, "a failure that nobody looked at: " + failure.message());
+    }
+  }
+}
+
+// ---- Failure
+
+std::error_code Failure::code() const noexcept {
+  if (!exception_) return code_;
+  try {
+    std::rethrow_exception(exception_);
+  } catch (const Error& error) {
+    return error.code();
+  } catch (...) {
+    return make_error_code(Errc::io);
+  }
+}
+
+std::string Failure::message() const {
+  if (!exception_) return code_.message();
+  try {
+    std::rethrow_exception(exception_);
+  } catch (const std::exception& error) {
+    return error.what();
+  } catch (...) {
+    return "an exception of an unknown type";
+  }
+}
+
+void Failure::raise() const {
+  if (exception_) std::rethrow_exception(exception_);
+  throw_error(code_);
+}
+
+}  // namespace twinloop

@@ -1,0 +1,101 @@
+#include "twinloop/iostream.h"
+
+#include "stream_impl.h"
+#include "twinloop/timing.h"
+
+namespace twinloop {
+
+using detail::ReadKind;
+
+namespace {
+
+std::shared_ptr<const StreamOptions> default_options() {
+  static const auto shared = std::make_shared<const StreamOptions>();
+  return shared;
+}
+
+// The stream may be destroyed while this waits: then what it waits for fails, and the stream is not touched again.
+Future<void> finish_stream(detail::StreamImpl& stream, Duration deadline) {
+  const TimePoint until = IOLoop::current().clock() + deadline;
+  const Result<void> shut = co_await as_result(with_deadline(until, stream.shutdown_write()));
+  if (!shut.ok() && shut.reason() != Errc::not_supported) {
+    if (shut.reason() == Errc::timeout) stream.close(Errc::timeout);
+    shut.failure().raise();
+  }
+  const Result<void> ended =
+      co_await as_result(with_deadline(until, shut.ok() ? stream.drain_input() : stream.flush()));
+  if (!ended.ok() && ended.reason() != Errc::timeout) ended.failure().raise();
+  stream.close(ended.ok() ? Errc::local : Errc::timeout);
+  if (!ended.ok()) ended.failure().raise();
+}
+
+}  // namespace
+
+IOStream::IOStream() noexcept = default;
+IOStream::IOStream(IOStream&&) noexcept = default;
+IOStream& IOStream::operator=(IOStream&&) noexcept = default;
+IOStream::~IOStream() = default;
+
+IOStream::IOStream(std::unique_ptr<Transport> transport, std::shared_ptr<const StreamOptions> options)
+    : impl_(std::make_unique<detail::StreamImpl>(std::move(transport), std::move(options))) {}
+
+IOStream::IOStream(std::unique_ptr<Transport> transport, const StreamOptions& options)
+    : IOStream(std::move(transport), std::make_shared<const StreamOptions>(options)) {}
+
+IOStream::IOStream(std::unique_ptr<Transport> transport) : IOStream(std::move(transport), default_options()) {}
+
+Future<std::string> IOStream::read_bytes(std::size_t count) { return impl_->read<std::string>(ReadKind::bytes, count); }
+Future<std::string> IOStream::read_some(std::size_t max_bytes) {
+  return impl_->read<std::string>(ReadKind::some, max_bytes);
+}
+Future<std::size_t> IOStream::read_into(std::span<char> memory) {
+  return impl_->read<std::size_t>(ReadKind::into, memory.size(), {}, memory.data());
+}
+Future<std::size_t> IOStream::read_some_into(std::span<char> memory) {
+  return impl_->read<std::size_t>(ReadKind::some_into, memory.size(), {}, memory.data());
+}
+Future<std::string> IOStream::read_until(std::string_view delimiter, std::size_t max_bytes) {
+  assert(!delimiter.empty());
+  return impl_->read<std::string>(ReadKind::until, max_bytes, delimiter);
+}
+Future<std::string> IOStream::read_until_close(std::size_t max_bytes) {
+  return impl_->read<std::string>(ReadKind::until_close, max_bytes);
+}
+Future<std::optional<std::string>> IOStream::next_line(std::size_t max_bytes) {
+  return impl_->read<std::optional<std::string>>(ReadKind::line, max_bytes, "\n");
+}
+Future<std::optional<std::string>> IOStream::next_until(std::string_view delimiter, std::size_t max_bytes) {
+  assert(!delimiter.empty());
+  return impl_->read<std::optional<std::string>>(ReadKind::record, max_bytes, delimiter);
+}
+
+Future<void> IOStream::write(std::string_view bytes) { return impl_->write(std::move(bytes)); }
+Future<void> IOStream::write(std::string&& bytes) { return impl_->write(std::move(bytes)); }
+Future<void> IOStream::flush() { return impl_->flush(); }
+Future<void> IOStream::shutdown_write() { return impl_->shutdown_write(); }
+Future<void> IOStream::finish(Duration deadline) { return finish_stream(*impl_, deadline); }
+
+void IOStream::close() noexcept { impl_->close(Errc::local); }
+void IOStream::abort() noexcept { impl_->abort(); }
+void IOStream::set_close_function(detail::Function<void()> callback, bool half_open) {
+  impl_->set_close_function(std::move(callback), half_open);
+}
+Future<void> IOStream::peer_ended() { return impl_->peer_ended(); }
+Future<void> IOStream::closed() { return impl_->closed(); }
+
+bool IOStream::is_closed() const noexcept { return impl_->is_closed(); }
+bool IOStream::input_ended() const noexcept { return impl_->input_ended(); }
+bool IOStream::reading() const noexcept { return impl_->reading(); }
+bool IOStream::writing() const noexcept { return impl_->unsent() > 0; }
+std::error_code IOStream::error() const noexcept { return impl_->error(); }
+std::size_t IOStream::buffered() const noexcept { return impl_->buffered(); }
+std::size_t IOStream::unsent() const noexcept { return impl_->unsent(); }
+std::string IOStream::description() const { return impl_->description(); }
+
+std::unique_ptr<Transport> IOStream::detach(std::string& leftover) {
+  std::unique_ptr<Transport> transport = impl_->detach(leftover);
+  impl_.reset();
+  return transport;
+}
+
+}  // namespace twinloop

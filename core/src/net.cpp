@@ -1,0 +1,237 @@
+#include "twinloop/net.h"
+
+#include "pair.h"
+#include "twinloop/detail/builtin.h"
+#include "twinloop/detail/handoff.h"
+#include "twinloop/log.h"
+#include "twinloop/timing.h"
+
+namespace twinloop {
+
+using Options = std::shared_ptr<const StreamOptions>;
+
+struct Listener::Impl {
+  virtual ~Impl() = default;
+  virtual Future<IOStream> accept() = 0;
+  virtual Url url() const = 0;
+  virtual void close() noexcept = 0;
+};
+
+namespace {
+
+constexpr std::size_t kAccepted = 16;  // connections that wait for accept() before the kernel's backlog does
+
+const detail::SchemeEntry* find_filter(std::string_view scheme) noexcept {
+  for (const detail::SchemeEntry& entry : detail::builtin_schemes()) {
+    if (entry.scheme == scheme) return &entry;
+  }
+  return nullptr;
+}
+
+[[noreturn]] void refuse_scheme(const char* verb, const Url& url) {
+  throw Error(Errc::unknown_scheme, std::string(verb) + " " + url.to_string() + ": '" + url.scheme + "' is unknown here; " +
+                                        std::string(IOLoop::current().backend().network().alternatives()));
+}
+
+std::uint16_t default_port(std::string_view scheme) noexcept { return scheme == "ws" ? 80 : scheme == "wss" ? 443 : 0; }
+
+Url lower_url(const Url& url, std::string_view scheme) {
+  Url lower = url;
+  lower.scheme = scheme;
+  lower.path.clear();
+  return lower;
+}
+
+Future<IOStream> connect_url(Url url, const ConnectOptions& options) {
+  Network& network = IOLoop::current().backend().network();
+  if (url.scheme == "pair") {
+    co_return IOStream(co_await detail::connect_pair(url), options.stream);
+  }
+  if (url.port == 0) url.port = default_port(url.scheme);
+  if (network.carries(url.scheme)) {
+    std::unique_ptr<Transport> transport = co_await network.connect(url, options);
+    co_return IOStream(std::move(transport), options.stream);
+  }
+  const detail::SchemeEntry* filter = find_filter(url.scheme);
+  if (filter == nullptr) refuse_scheme("connect", url);
+  IOStream lower = co_await connect_url(lower_url(url, filter->below), options);
+  co_return co_await filter->connect(std::move(lower), url, options);
+}
+
+// Connections of a raw carrier.  They are taken ahead of accept(), so that none is lost when an accept() is dropped.
+class RawListener final : public Listener::Impl {
+ public:
+  RawListener(std::unique_ptr<Acceptor> acceptor, Options options) : acceptor_(std::move(acceptor)), options_(std::move(options)) {
+    pumping_ = pump(*this);
+  }
+  ~RawListener() override { pumping_ = Future<void>(); }
+
+  Future<IOStream> accept() override {
+    Future<IOStream> next = ready_.take();
+    if (paused_) paused_->set_value();
+    return next;
+  }
+  Url url() const override { return acceptor_->url(); }
+  void close() noexcept override {
+    pumping_ = Future<void>();
+    acceptor_->close();
+    ready_.clear();
+    ready_.close(Errc::local);
+  }
+
+ private:
+  static Future<void> pump(RawListener& self) {
+    for (;;) {
+      Result<std::unique_ptr<Transport>> next = co_await as_result(self.acceptor_->accept());
+      if (!next.ok()) {
+        self.ready_.close(next.failure());
+        co_return;
+      }
+      self.ready_.put(IOStream(std::move(*next), self.options_));
+      if (self.ready_.size() >= kAccepted) {
+        Promise<void>& paused = self.paused_.emplace();
+        co_await paused.get_future();
+        self.paused_.reset();
+      }
+    }
+  }
+
+  std::unique_ptr<Acceptor> acceptor_;
+  Options options_;
+  detail::Handoff<IOStream> ready_;
+  std::optional<Promise<void>> paused_;
+  Future<void> pumping_;
+};
+
+// Connections of a filter: each does its handshake by itself, beside the accept loop, within a deadline.
+class FilterListener final : public Listener::Impl {
+ public:
+  FilterListener(Listener below, const detail::SchemeEntry& filter, Url url, ListenOptions options)
+      : state_(std::make_shared<State>(filter, std::move(url), std::move(options))), below_(std::move(below)) {
+    pumping_ = pump(*this);
+  }
+  ~FilterListener() override { close(); }
+
+  Future<IOStream> accept() override { return state_->ready.take(); }
+
+  Url url() const override {
+    Url real = Url::parse(below_.url()).value();
+    real.scheme = state_->url.scheme;
+    real.path = state_->url.path;
+    return real;
+  }
+
+  void close() noexcept override {
+    pumping_ = Future<void>();
+    below_.close();
+    state_->ready.clear();
+    state_->ready.close(Errc::local);
+  }
+
+ private:
+  struct State {
+    State(const detail::SchemeEntry& f, Url u, ListenOptions o) : filter(f), url(std::move(u)), options(std::move(o)) {}
+    const detail::SchemeEntry& filter;
+    Url url;
+    ListenOptions options;
+    detail::Handoff<IOStream> ready;
+    std::size_t handshakes = 0;
+  };
+
+  struct Count {
+    explicit Count(std::size_t& n) noexcept : number(n) { ++number; }
+    ~Count() { --number; }
+    Count(const Count&) = delete;
+    Count& operator=(const Count&) = delete;
+    std::size_t& number;
+  };
+
+  static Future<void> shake_hands(std::shared_ptr<State> state, IOStream lower) {
+    const Count count(state->handshakes);
+    const std::string peer = lower.description();
+    Result<IOStream> stream = co_await as_result(with_timeout(
+        state->options.handshake_timeout, state->filter.accept(std::move(lower), state->url, state->options)));
+    if (!stream.ok()) {
+      log(LogLevel::info, "handshake with " + peer + " failed: " + stream.failure().message());
+    } else if (!state->ready.closed()) {
+      state->ready.put(std::move(*stream));
+    }
+  }
+
+  static Future<void> pump(FilterListener& self) {
+    for (;;) {
+      Result<IOStream> lower = co_await as_result(self.below_.accept());
+      if (!lower.ok()) {
+        self.state_->ready.close(lower.failure());
+        co_return;
+      }
+      if (self.state_->handshakes >= self.state_->options.max_handshakes) continue;
+      IOLoop::current().spawn(&FilterListener::shake_hands, self.state_, std::move(*lower));
+    }
+  }
+
+  std::shared_ptr<State> state_;
+  Listener below_;
+  Future<void> pumping_;
+};
+
+Future<Listener> listen_url(Url url, ListenOptions options) {
+  Network& network = IOLoop::current().backend().network();
+  const Options stream_options = std::make_shared<const StreamOptions>(options.stream);
+  if (url.scheme == "pair") {
+    co_return Listener(std::make_unique<RawListener>(detail::listen_pair(std::move(url)), stream_options));
+  }
+  if (network.carries(url.scheme)) {
+    std::unique_ptr<Acceptor> acceptor = co_await network.listen(url, options);
+    co_return Listener(std::make_unique<RawListener>(std::move(acceptor), stream_options));
+  }
+  const detail::SchemeEntry* filter = find_filter(url.scheme);
+  if (filter == nullptr) refuse_scheme("listen", url);
+  Listener below = co_await listen_url(lower_url(url, filter->below), options);
+  co_return Listener(std::make_unique<FilterListener>(std::move(below), *filter, std::move(url), std::move(options)));
+}
+
+}  // namespace
+
+Future<IOStream> connect(std::string text, ConnectOptions options) {
+  Url url = Url::parse(text).value();
+  Result<IOStream> stream = co_await as_result(with_timeout(options.timeout, connect_url(url, options)));
+  if (!stream.ok() && stream.reason() == Errc::timeout) throw TimeoutError(Errc::timeout, "connect " + url.to_string());
+  co_return std::move(stream).value();
+}
+
+Future<Listener> listen(std::string text, ListenOptions options) {
+  Url url = Url::parse(text).value();
+  co_return co_await listen_url(std::move(url), std::move(options));
+}
+
+Listener::Listener() noexcept = default;
+Listener::Listener(Listener&&) noexcept = default;
+Listener& Listener::operator=(Listener&&) noexcept = default;
+Listener::~Listener() = default;
+Listener::Listener(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+
+Future<IOStream> Listener::accept() { return impl_->accept(); }
+std::string Listener::url() const { return impl_->url().to_string(); }
+void Listener::close() noexcept { impl_->close(); }
+
+namespace {
+
+Future<void> run_handler(std::shared_ptr<const std::function<Future<void>(IOStream)>> handle_stream, IOStream stream) {
+  const std::string peer = stream.description();
+  const Result<void> result = co_await as_result((*handle_stream)(std::move(stream)));
+  if (result.ok() || is_ordinary_end(result.error())) co_return;
+  log(LogLevel::error, "the handler of " + peer + " failed: " + result.failure().message());
+}
+
+}  // namespace
+
+Future<void> serve(Listener listener, std::function<Future<void>(IOStream)> handle_stream) {
+  const auto shared = std::make_shared<const std::function<Future<void>(IOStream)>>(std::move(handle_stream));
+  for (;;) {
+    IOStream stream = co_await listener.accept();
+    IOLoop::current().spawn(&run_handler, shared, std::move(stream));
+  }
+}
+
+}  // namespace twinloop

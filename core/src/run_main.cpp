@@ -1,0 +1,95 @@
+#include "twinloop/run_main.h"
+
+#include <csignal>
+#include <optional>
+
+#include "twinloop/detail/builtin.h"
+#include "twinloop/log.h"
+
+namespace twinloop::detail {
+namespace {
+
+constexpr Duration kAfterEnd = std::chrono::seconds(5);     // what was written is still delivered
+constexpr Duration kAfterSignal = std::chrono::seconds(1);  // somebody is waiting for this process to go
+
+void report(const Failure& failure) noexcept { platform_log(LogLevel::error, failure.message()); }
+
+int status_of(Future<int> work) {
+  Result<int> result = work.take_result();
+  if (result.ok()) return *result;
+  report(result.failure());
+  return 1;
+}
+
+Future<int> started(Function<Future<int>()>& program) {
+  try {
+    return program();
+  } catch (...) {
+    return Future<int>::failed(std::current_exception());
+  }
+}
+
+Future<void> run_hosted(IOLoop& loop, Function<Future<int>()> program) {
+  Future<int> work = started(program);
+  Result<int> result = co_await as_result(std::move(work));
+  if (!result.ok()) report(result.failure());
+  (void)loop;
+  platform_exit(result.ok() ? *result : 1);
+}
+
+// The host owns the event loop: main() returns at once and the loop lives as long as the page.
+int start_hosted(std::unique_ptr<IOLoop> loop, Function<Future<int>()> program) {
+  IOLoop& hosted = *loop.release();
+  hosted.spawn(&run_hosted, std::ref(hosted), std::move(program));
+  return 0;
+}
+
+class NativeProgram final : private Waiter {
+ public:
+  explicit NativeProgram(IOLoop& loop) noexcept : Waiter(&NativeProgram::on_done), loop_(loop) {}
+
+  int run(Function<Future<int>()>& program) {
+    for (const int number : {SIGINT, SIGTERM}) {
+      loop_.on_signal(number, [this] { interrupt(); });
+    }
+    work_ = started(program);
+    if (!work_.done()) {
+      OperationAccess::attach(work_, *this);
+      loop_.start();
+    }
+    const int status = work_.valid() ? status_of(std::move(work_)) : 0;
+    loop_.wind_down(interrupted_ ? kAfterSignal : kAfterEnd);
+    return status;
+  }
+
+ private:
+  static void on_done(Waiter& waiter) { static_cast<NativeProgram&>(waiter).loop_.stop(); }
+
+  // The first signal cancels the program; after it the signals have their usual effect again.
+  void interrupt() {
+    interrupted_ = true;
+    for (const int number : {SIGINT, SIGTERM}) loop_.on_signal(number, {});
+    if (work_.valid() && !work_.done()) work_ = Future<int>();
+    loop_.stop();
+  }
+
+  IOLoop& loop_;
+  bool interrupted_ = false;
+  Future<int> work_;
+};
+
+}  // namespace
+
+int run_program(Function<Future<int>()> program) {
+  std::unique_ptr<IOLoop> loop;
+  try {
+    loop = std::make_unique<IOLoop>();
+  } catch (...) {
+    report(std::current_exception());
+    return 1;
+  }
+  if (loop->backend().hosted()) return start_hosted(std::move(loop), std::move(program));
+  return NativeProgram(*loop).run(program);
+}
+
+}  // namespace twinloop::detail

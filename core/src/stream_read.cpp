@@ -1,0 +1,215 @@
+// The reading half of a stream: when a read is satisfied, how the buffer is filled, and what a dropped read leaves behind.
+#include <algorithm>
+#include <cstring>
+
+#include "stream_impl.h"
+
+namespace twinloop::detail {
+namespace {
+
+constexpr unsigned kChunksPerNotice = 16;  // then the other streams have their turn
+
+std::string_view without_line_end(std::string_view line) noexcept {
+  if (line.ends_with('\n')) line.remove_suffix(1);
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return line;
+}
+
+}  // namespace
+
+void ReadOperation::on_dropped(OperationBase& operation) noexcept {
+  static_cast<ReadOperation&>(operation).stream_.withdraw_read();
+}
+
+void ReadOperation::on_deliver(OperationBase& operation, FutureBase& future) {
+  static_cast<ReadOperation&>(operation).stream_.deliver(future);
+}
+
+template <class T>
+Future<T> StreamImpl::read(ReadKind kind, std::size_t count, std::string_view delimiter, char* memory) {
+  if (read_.pending() || discarding_) return Future<T>::failed(Errc::busy);
+  read_.deliver_now();
+  Future<T> future = OperationAccess::make_future<T>(read_);
+  begin_read(kind, count, delimiter, memory);
+  return future;
+}
+template Future<std::string> StreamImpl::read(ReadKind, std::size_t, std::string_view, char*);
+template Future<std::size_t> StreamImpl::read(ReadKind, std::size_t, std::string_view, char*);
+template Future<std::optional<std::string>> StreamImpl::read(ReadKind, std::size_t, std::string_view, char*);
+
+void StreamImpl::begin_read(ReadKind kind, std::size_t count, std::string_view delimiter, char* memory) {
+  read_.kind_ = kind;
+  read_.count_ = count;
+  read_.delimiter_ = delimiter;
+  read_.memory_ = memory;
+  read_.scanned_ = 0;
+  if (settle_read()) return;
+  fill_input();
+  update_interest();
+}
+
+void StreamImpl::withdraw_read() noexcept {
+  read_.kind_ = ReadKind::none;
+  update_interest();
+}
+
+// ---- when is it satisfied?
+
+bool StreamImpl::settle_read() {
+  if (!read_.pending()) return true;
+  const std::size_t held = input_.size();
+  switch (read_.kind_) {
+    case ReadKind::bytes:
+    case ReadKind::into:
+      if (held < read_.count_) break;
+      return complete_read(read_.count_), true;
+    case ReadKind::some:
+    case ReadKind::some_into:
+      if (held == 0 && read_.count_ > 0) break;
+      return complete_read(std::min(held, read_.count_)), true;
+    case ReadKind::until:
+    case ReadKind::line:
+    case ReadKind::record:
+      if (!settle_delimited()) break;
+      return true;
+    case ReadKind::until_close:
+      if (held <= read_.count_) break;
+      return end(Errc::unsatisfiable_read, true), true;
+    case ReadKind::none:
+      break;
+  }
+  return (input_exhausted_ || is_closed()) && settle_at_end();
+}
+
+bool StreamImpl::settle_delimited() {
+  const std::string_view bytes = input_.view();
+  const std::size_t delimiter = read_.delimiter_.size();
+  const std::size_t found = bytes.find(read_.delimiter_, read_.scanned_);
+  if (found != std::string_view::npos && found + delimiter <= read_.count_) {
+    complete_read(found + delimiter);
+    return true;
+  }
+  if (found != std::string_view::npos || bytes.size() >= read_.count_) {
+    if (is_closed()) return false;
+    end(Errc::unsatisfiable_read, true);
+    return true;
+  }
+  if (bytes.size() >= delimiter) read_.scanned_ = bytes.size() - (delimiter - 1);
+  return false;
+}
+
+// Nothing more will come.
+bool StreamImpl::settle_at_end() {
+  const bool orderly = input_exhausted_;
+  if (orderly && read_.kind_ == ReadKind::until_close) {
+    complete_read(input_.size());
+  } else if (orderly && read_.kind_ == ReadKind::line) {
+    complete_read(input_.size(), input_.empty());
+  } else if (orderly && read_.kind_ == ReadKind::record && input_.empty()) {
+    complete_read(0, true);
+  } else {
+    const bool cut = orderly && read_.kind_ == ReadKind::record;
+    read_.kind_ = ReadKind::none;
+    read_.fail_pending(cut ? make_error_code(Errc::truncated) : is_closed() ? reason_ : make_error_code(Errc::end));
+  }
+  return true;
+}
+
+void StreamImpl::complete_read(std::size_t length, bool at_end) {
+  read_.length_ = length;
+  read_.at_end_ = at_end;
+  read_.reserve();
+}
+
+void StreamImpl::deliver(FutureBase& future) {
+  const ReadKind kind = std::exchange(read_.kind_, ReadKind::none);
+  const std::string_view bytes = input_.view().substr(0, read_.length_);
+  switch (kind) {
+    case ReadKind::bytes:
+    case ReadKind::some:
+    case ReadKind::until:
+    case ReadKind::until_close:
+      OperationAccess::emplace<std::string>(future, bytes);
+      break;
+    case ReadKind::into:
+    case ReadKind::some_into:
+      if (!bytes.empty()) std::memcpy(read_.memory_, bytes.data(), bytes.size());
+      OperationAccess::emplace<std::size_t>(future, bytes.size());
+      break;
+    case ReadKind::line:
+    case ReadKind::record: {
+      std::optional<std::string> text;
+      if (!read_.at_end_) {
+        text = kind == ReadKind::line ? without_line_end(bytes) : bytes.substr(0, bytes.size() - read_.delimiter_.size());
+      }
+      OperationAccess::emplace<std::optional<std::string>>(future, std::move(text));
+      break;
+    }
+    case ReadKind::none:
+      assert(false && "a reserved read has a kind");
+  }
+  input_.consume(read_.length_);
+  Scheduler::current().spend_bytes(read_.length_);
+  if (!is_closed()) update_interest();
+}
+
+// ---- filling the buffer
+
+bool StreamImpl::wants_input() const noexcept {
+  if (is_closed() || input_exhausted_) return false;
+  if (read_.pending() || discarding_) return true;
+  return !transport_->reports_end_early() && !peer_end_known_ &&
+         input_.size() + transport_->pending_input() < options_->read_ahead();
+}
+
+void StreamImpl::fill_input() {
+  for (unsigned chunk = 0; chunk < kChunksPerNotice && wants_input(); ++chunk) {
+    if (!receive_once()) return;
+    if (discarding_) input_.clear();
+    settle_read();
+  }
+}
+
+bool StreamImpl::receive_once() {
+  const std::size_t limit = options_->max_buffer_size();
+  if (input_.size() >= limit) {
+    end(Errc::overflow, true);
+    return false;
+  }
+  std::span<char> room = input_.room(std::min(limit - input_.size(), InputBuffer::kChunk / 4));
+  if (room.size() > limit - input_.size()) room = room.first(limit - input_.size());
+  const IoResult result = transport_->read(std::as_writable_bytes(room));
+  if (result.status == IoStatus::ok) {
+    input_.commit(result.count);
+    return true;
+  }
+  if (input_.empty()) input_.clear();
+  if (result.status == IoStatus::end) {
+    input_exhausted_ = true;
+    note_peer_end();
+    settle_read();
+    settle_output();
+  } else if (result.status == IoStatus::error) {
+    end(result.error, false);
+  }
+  return false;
+}
+
+// What came before a failure is kept for the reads to come.
+void StreamImpl::receive_all() {
+  while (!is_closed() && !input_exhausted_ && input_.size() < options_->max_buffer_size() && receive_once()) {
+    settle_read();
+  }
+}
+
+Future<void> StreamImpl::drain_input() {
+  discarding_ = true;
+  input_.clear();
+  Future<void> done = wait_output(Awaited::input_end);
+  fill_input();
+  settle_output();
+  update_interest();
+  return done;
+}
+
+}  // namespace twinloop::detail

@@ -1,0 +1,145 @@
+#include "twinloop/detail/task.h"
+
+#include "twinloop/ioloop.h"
+#include "twinloop/log.h"
+
+namespace twinloop {
+namespace detail {
+
+void Task::run() {
+  try {
+    future_ = start();
+  } catch (...) {
+    future_ = Future<void>::failed(std::current_exception());
+  }
+  if (future_.done() || !future_.valid()) return completion_.wake();
+  OperationAccess::attach(future_, completion_);
+}
+
+void Task::finish(Task& task) {
+  const std::unique_ptr<Task> owned(&task);
+  owned->unlink();
+  if (!owned->future_.valid()) return;
+  const Result<void> result = owned->future_.take_result();
+  if (result.ok() || is_ordinary_end(result.error())) return;
+  log(LogLevel::error, "a spawned coroutine failed: " + result.failure().message());
+}
+
+// ---- TimerHeap: four children a node, so that a heap of a million is ten levels deep and a level is one cache line.
+
+void TimerHeap::place(std::size_t index, const Entry& entry) noexcept {
+  entries_[index] = entry;
+  entry.timer->index_ = index;
+}
+
+void TimerHeap::sift_up(std::size_t index, const Entry& entry) noexcept {
+  while (index > 0) {
+    const std::size_t parent = (index - 1) / 4;
+    if (!before(entry, entries_[parent])) break;
+    place(index, entries_[parent]);
+    index = parent;
+  }
+  place(index, entry);
+}
+
+void TimerHeap::sift_down(std::size_t index, const Entry& entry) noexcept {
+  for (;;) {
+    const std::size_t first = 4 * index + 1;
+    if (first >= entries_.size()) break;
+    std::size_t least = first;
+    for (std::size_t child = first + 1; child < std::min(first + 4, entries_.size()); ++child) {
+      if (before(entries_[child], entries_[least])) least = child;
+    }
+    if (!before(entries_[least], entry)) break;
+    place(index, entries_[least]);
+    index = least;
+  }
+  place(index, entry);
+}
+
+void TimerHeap::add(Timer& timer, TimePoint when) {
+  assert(!timer.scheduled());
+  const Entry entry{when, next_++, &timer};
+  entries_.push_back(entry);
+  sift_up(entries_.size() - 1, entry);
+}
+
+void TimerHeap::remove(Timer& timer) noexcept {
+  if (timer.scheduled()) remove_at(timer.index_);
+}
+
+void TimerHeap::remove_at(std::size_t index) noexcept {
+  entries_[index].timer->index_ = Timer::kNowhere;
+  const Entry last = entries_.back();
+  entries_.pop_back();
+  if (index == entries_.size()) return;
+  if (index > 0 && before(last, entries_[(index - 1) / 4])) return sift_up(index, last);
+  sift_down(index, last);
+}
+
+// A timer that was added after `ticket`, by one that fired in this turn, waits for the next turn even if it is due.
+Timer* TimerHeap::pop_due(TimePoint now, std::uint64_t ticket) noexcept {
+  if (entries_.empty() || entries_.front().when > now || entries_.front().order >= ticket) return nullptr;
+  return pop();
+}
+
+Timer* TimerHeap::pop() noexcept {
+  if (entries_.empty()) return nullptr;
+  Timer* timer = entries_.front().timer;
+  remove_at(0);
+  return timer;
+}
+
+void CallbackTimer::fire() {
+  const std::shared_ptr<CallbackTimer> keep = std::move(self);
+  Function<void()> function = std::move(callback);
+  function();
+}
+
+void CallbackTimer::expire() noexcept {
+  callback.reset();
+  self.reset();
+}
+
+namespace {
+
+// sleep_for: a timer and the promise it fulfils, in one pooled block that lives as long as both do.
+class Sleep final : public Pooled, public Timer, public OperationBase {
+ public:
+  explicit Sleep(IOLoop& loop) noexcept : OperationBase(&kHooks), loop_(loop) {}
+
+  void fire() override {
+    if (attached()) OperationAccess::emplace<void>(detach<FutureBase>());
+    delete this;
+  }
+
+  void expire() noexcept override {
+    fail_pending(Errc::loop_closed);
+    delete this;
+  }
+
+ private:
+  static void on_dropped(OperationBase& operation) noexcept {
+    auto& self = static_cast<Sleep&>(operation);
+    self.loop_.remove_timer(self);
+    delete &self;
+  }
+
+  static constexpr Hooks kHooks{&Sleep::on_dropped, nullptr};
+  IOLoop& loop_;
+};
+
+}  // namespace
+}  // namespace detail
+
+Future<void> sleep_until(TimePoint when) {
+  IOLoop& loop = IOLoop::current();
+  auto* sleep = new detail::Sleep(loop);
+  Future<void> future = detail::OperationAccess::make_future<void>(*sleep);
+  loop.add_timer(*sleep, when);
+  return future;
+}
+
+Future<void> sleep_for(Duration delay) { return sleep_until(IOLoop::current().clock() + delay); }
+
+}  // namespace twinloop
