@@ -62,6 +62,32 @@ void run_logged(const char* origin, F&& function) noexcept {
   }
 }
 
+// True while it lives, whatever is thrown.
+class Running {
+ public:
+  explicit Running(bool& flag) noexcept : flag_(flag) { flag_ = true; }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  ~Running() { flag_ = false; }
+
+ private:
+  bool& flag_;
+};
+
+// Stops the loop in the turn in which a future completes, before that turn would sleep.
+class StopWhenDone final : private Waiter {
+ public:
+  StopWhenDone(IOLoop& loop, FutureBase& future) noexcept : Waiter(&StopWhenDone::run), loop_(loop), future_(future) {
+    detail::OperationAccess::attach(future, *this);
+  }
+  ~StopWhenDone() { detail::OperationAccess::detach_waiter(future_); }
+
+ private:
+  static void run(Waiter& waiter) { static_cast<StopWhenDone&>(waiter).loop_.stop(); }
+  IOLoop& loop_;
+  FutureBase& future_;
+};
+
 // A coroutine that was started before it was spawned.
 class StartedTask final : public detail::Task {
  public:
@@ -130,15 +156,14 @@ TimePoint IOLoop::clock() const noexcept { return backend_->now(); }
 // ---- running
 
 void IOLoop::start() {
-  if (backend_->hosted()) throw Error(Errc::not_supported, "IOLoop::start: the host runs this loop; use run_main");
-  if (running_) throw Error(Errc::busy, "IOLoop::start: this loop is already running");
+  if (backend_->hosted()) throw Error(Errc::not_supported, "start and run_sync: the host runs this loop; use run_main");
+  if (running_) throw Error(Errc::busy, "start and run_sync: this loop is already running");
   if (closed_) throw Error(Errc::loop_closed, "IOLoop::start");
-  running_ = true;
+  const Running running(running_);
   do {
     turn_once(true);
   } while (!remote_->stopping.load(std::memory_order_relaxed) && !closed_);
   remote_->stopping = false;
-  running_ = false;
 }
 
 void IOLoop::stop() noexcept {
@@ -155,13 +180,11 @@ void IOLoop::wind_down(Duration limit) {
   remove_timeout(timeout);
 }
 
-void IOLoop::run_until(const FutureBase& future) {
-  if (backend_->hosted()) throw Error(Errc::not_supported, "IOLoop::run_sync: the host runs this loop; use run_main");
-  if (running_) throw Error(Errc::busy, "IOLoop::run_sync: this loop is already running");
-  running_ = true;
-  while (!future.done() && !closed_) turn_once(true);
-  running_ = false;
-  if (!future.done()) throw Error(Errc::loop_closed, "IOLoop::run_sync");
+void IOLoop::run_until(FutureBase& future) {
+  if (future.done()) return;
+  StopWhenDone watcher(*this, future);
+  start();
+  if (!future.done()) throw Error(Errc::loop_closed, "IOLoop::run_sync: the loop was stopped before the work was done");
 }
 
 TimePoint IOLoop::turn() {
@@ -174,17 +197,18 @@ void IOLoop::turn_once(bool may_sleep) {
   if (closed_) return;
   assert(!in_turn_ && "a turn inside a turn");
   Scheduler& scheduler = Scheduler::current();
-  in_turn_ = true;
-  now_ = backend_->now();
-  scheduler.begin_turn();
-  scheduler.drain();
-  run_callbacks();
-  run_timers();
-  run_hooks(flushes_);
-  poll(may_sleep);
-  run_hooks(hooks_);
-  scheduler.drain();
-  in_turn_ = false;
+  {
+    const Running in_turn(in_turn_);
+    now_ = backend_->now();
+    scheduler.begin_turn();
+    scheduler.drain();
+    run_callbacks();
+    run_timers();
+    run_hooks(flushes_);
+    poll(may_sleep);
+    run_hooks(hooks_);
+    scheduler.drain();
+  }
   if (closing_) close_now();
 }
 
@@ -295,9 +319,7 @@ void IOLoop::add_flush(detail::TurnHook& hook) noexcept {
   arrange_turn();
 }
 
-void IOLoop::spawn(Future<void> work) {
-  adopt(new StartedTask(std::move(work)));
-}
+void IOLoop::spawn(Future<void> work) { adopt(new StartedTask(std::move(work))); }
 
 void IOLoop::adopt(detail::Task* task) {
   if (closed_ || closing_) {

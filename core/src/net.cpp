@@ -29,7 +29,8 @@ const detail::SchemeEntry* find_filter(std::string_view scheme) noexcept {
 }
 
 [[noreturn]] void refuse_scheme(const char* verb, const Url& url) {
-  throw Error(Errc::unknown_scheme, std::string(verb) + " " + url.to_string() + ": '" + url.scheme + "' is unknown here; " +
+  throw Error(Errc::unknown_scheme, std::string(verb) + " " + url.to_string() + ": '" + url.scheme +
+                                        "' is unknown here; " +
                                         std::string(IOLoop::current().backend().network().alternatives()));
 }
 
@@ -61,7 +62,8 @@ Future<IOStream> connect_url(Url url, const ConnectOptions& options) {
 // Connections of a raw carrier.  They are taken ahead of accept(), so that none is lost when an accept() is dropped.
 class RawListener final : public Listener::Impl {
  public:
-  RawListener(std::unique_ptr<Acceptor> acceptor, Options options) : acceptor_(std::move(acceptor)), options_(std::move(options)) {
+  RawListener(std::unique_ptr<Acceptor> acceptor, Options options)
+      : acceptor_(std::move(acceptor)), options_(std::move(options)) {
     pumping_ = pump(*this);
   }
   ~RawListener() override { pumping_ = Future<void>(); }

@@ -99,7 +99,8 @@ class PairEnd final : public Transport, public TurnHook {
 
   void arrange() noexcept {
     if (listener_ == nullptr) return;
-    if (readable() || writable() || (failure_ && !failure_told_) || (input_ended_ && !end_told_)) loop_->add_hook(*this);
+    if (readable() || writable() || (failure_ && !failure_told_) || (input_ended_ && !end_told_))
+      loop_->add_hook(*this);
   }
 
   void end_input() noexcept {
@@ -156,7 +157,8 @@ class PairAcceptor final : public Acceptor {
 };
 
 PairAcceptor* find_acceptor(const std::string& name) noexcept {
-  const auto found = std::find_if(acceptors.begin(), acceptors.end(), [&](PairAcceptor* a) { return a->name() == name; });
+  const auto found =
+      std::find_if(acceptors.begin(), acceptors.end(), [&](PairAcceptor* a) { return a->name() == name; });
   return found == acceptors.end() ? nullptr : *found;
 }
 
@@ -164,7 +166,8 @@ PairAcceptor* find_acceptor(const std::string& name) noexcept {
 
 Future<std::unique_ptr<Transport>> connect_pair(Url url) {
   PairAcceptor* acceptor = find_acceptor(url.path);
-  if (acceptor == nullptr) throw Error(Errc::refused, "connect " + url.to_string() + ": nobody in this thread listens there");
+  if (acceptor == nullptr)
+    throw Error(Errc::refused, "connect " + url.to_string() + ": nobody in this thread listens there");
   auto [mine, theirs] = make_pair_transports();
   acceptor->put(std::move(theirs));
   co_return std::move(mine);

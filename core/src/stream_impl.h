@@ -29,10 +29,10 @@ class ReadOperation final : public OperationBase {
 
   StreamImpl& stream_;
   ReadKind kind_ = ReadKind::none;
-  bool at_end_ = false;         // line, record: there is no more
-  std::size_t count_ = 0;       // bytes wanted, or max_bytes
-  std::size_t length_ = 0;      // once done: bytes set aside
-  std::size_t scanned_ = 0;     // bytes known not to begin a delimiter
+  bool at_end_ = false;      // line, record: there is no more
+  std::size_t count_ = 0;    // bytes wanted, or max_bytes
+  std::size_t length_ = 0;   // once done: bytes set aside
+  std::size_t scanned_ = 0;  // bytes known not to begin a delimiter
   std::string delimiter_;
   char* memory_ = nullptr;
 };

@@ -140,7 +140,8 @@ void StreamImpl::deliver(FutureBase& future) {
     case ReadKind::record: {
       std::optional<std::string> text;
       if (!read_.at_end_) {
-        text = kind == ReadKind::line ? without_line_end(bytes) : bytes.substr(0, bytes.size() - read_.delimiter_.size());
+        text =
+            kind == ReadKind::line ? without_line_end(bytes) : bytes.substr(0, bytes.size() - read_.delimiter_.size());
       }
       OperationAccess::emplace<std::optional<std::string>>(future, std::move(text));
       break;

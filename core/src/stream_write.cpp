@@ -111,10 +111,18 @@ void StreamImpl::settle_output() {
   std::erase_if(waiters_, [&](OutputWaiter& waiter) {
     bool done = false;
     switch (waiter.awaited) {
-      case Awaited::room: done = room; break;
-      case Awaited::flushed: done = waiter.position <= handed_over && below.status == IoStatus::ok; break;
-      case Awaited::shut_down: done = shutdown_done_; break;
-      case Awaited::input_end: done = input_exhausted_; break;
+      case Awaited::room:
+        done = room;
+        break;
+      case Awaited::flushed:
+        done = waiter.position <= handed_over && below.status == IoStatus::ok;
+        break;
+      case Awaited::shut_down:
+        done = shutdown_done_;
+        break;
+      case Awaited::input_end:
+        done = input_exhausted_;
+        break;
     }
     if (done) waiter.promise.set_value();
     return done || !waiter.promise.wanted();

@@ -28,15 +28,17 @@ class NoNetwork final : public Network {
 
 }  // namespace
 
+constexpr Duration kTurn = std::chrono::microseconds(10);  // what a turn with work in it takes
+
 Network& ManualBackend::network() {
   static NoNetwork none;
   return none;
 }
 
 void ManualBackend::wait(TimePoint deadline) {
-  if (std::exchange(woken_, false)) return;
+  if (std::exchange(woken_, false)) deadline = kAlready;
   if (deadline == kNever) throw Error(Errc::not_supported, "a manual loop with nothing left to wait for");
-  if (deadline != kAlready) now_ = std::max(now_, deadline);
+  now_ = deadline == kAlready ? now_ + kTurn : std::max(now_, deadline);
 }
 
 // ---- FaultyTransport
@@ -155,8 +157,11 @@ std::string_view file_name(const char* path) noexcept {
 }
 
 std::string missing(Needs have, Needs need) {
-  static constexpr std::pair<Needs, const char*> kNames[] = {
-      {Needs::tcp, "tcp"}, {Needs::listen, "listen"}, {Needs::fds, "fds"}, {Needs::threads, "threads"}, {Needs::signals, "signals"}};
+  static constexpr std::pair<Needs, const char*> kNames[] = {{Needs::tcp, "tcp"},
+                                                             {Needs::listen, "listen"},
+                                                             {Needs::fds, "fds"},
+                                                             {Needs::threads, "threads"},
+                                                             {Needs::signals, "signals"}};
   std::string text;
   for (const auto& [flag, word] : kNames) {
     if (covers(need, flag) && !covers(have, flag)) text += (text.empty() ? "" : ", ") + std::string(word);
@@ -168,10 +173,13 @@ std::string missing(Needs have, Needs need) {
 
 const std::vector<Behaviour>& behaviours() { return table(); }
 
-Registration::Registration(const char* name, Needs needs, Future<void> (*run)()) { table().push_back({name, needs, run}); }
+Registration::Registration(const char* name, Needs needs, Future<void> (*run)()) {
+  table().push_back({name, needs, run});
+}
 
 ExpectationFailed::ExpectationFailed(std::string_view what, const std::source_location& where)
-    : Error(Errc::protocol, std::string(file_name(where.file_name())) + ":" + std::to_string(where.line()) + ": " + std::string(what)) {}
+    : Error(Errc::protocol, std::string(file_name(where.file_name())) + ":" + std::to_string(where.line()) + ": " +
+                                std::string(what)) {}
 
 void expect(bool condition, std::string_view what, const std::source_location& where) {
   if (!condition) throw ExpectationFailed(what, where);

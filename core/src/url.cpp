@@ -7,7 +7,9 @@ namespace twinloop {
 namespace {
 
 bool is_letter(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_scheme_character(char c) noexcept { return is_letter(c) || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.'; }
+bool is_scheme_character(char c) noexcept {
+  return is_letter(c) || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+}
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 Failure invalid(std::string_view text, const char* what) {
@@ -42,13 +44,15 @@ bool parse_authority(std::string_view authority, Url& url) {
 
 Result<Url> Url::parse(std::string_view text) {
   const std::size_t colon = text.find(':');
-  if (colon == std::string_view::npos || colon == 0) return invalid(text, "it has no scheme; write scheme://host:port/path");
+  if (colon == std::string_view::npos || colon == 0)
+    return invalid(text, "it has no scheme; write scheme://host:port/path");
   Url url;
   for (const char c : text.substr(0, colon)) {
     if (!is_scheme_character(c)) return invalid(text, "its scheme has a character that none may have");
     url.scheme += lower(c);
   }
-  if (std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == '\x7f'; })) {
+  if (std::any_of(text.begin(), text.end(),
+                  [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == '\x7f'; })) {
     return invalid(text, "it has a space or a control character");
   }
   std::string_view rest = text.substr(colon + 1);

@@ -11,32 +11,32 @@
 namespace twinloop {
 
 enum class Errc {
-  end = 1,               // the peer ended its sending side; nothing is wrong
-  reset,                 // the connection was torn down: RST, EPIPE, or the transport below failed
-  refused,               // nobody listens there
-  unreachable,           // no route to that host or network
-  unresolved,            // the name has no address
-  in_use,                // the address to listen on is taken
-  denied,                // the system does not allow it
-  truncated,             // the connection ended without the protocol's own goodbye
-  protocol,              // the peer sent what its protocol does not allow
-  overflow,              // more bytes arrived than the limit lets us hold
-  limit,                 // a limit of this library, named in the message
-  unsatisfiable_read,    // max_bytes were seen without the delimiter
-  timeout,               // a deadline passed
-  idle_timeout,          // nothing arrived for too long
-  cancelled,             // the work was dropped
-  local,                 // this end closed the stream
-  loop_closed,           // the IOLoop that drove it is gone
-  not_supported,         // this platform or transport cannot do it; the message names what can
-  broken_promise,        // the promise was destroyed unfulfilled
-  busy,                  // the same operation is already pending
-  invalid_url,           // the text is no URL of a known form
-  unknown_scheme,        // no transport of that name in this build
-  unknown_backend,       // no backend of that name in this build
-  descriptors_exhausted, // no file descriptor left, or one that select cannot watch
-  plaintext_before_tls,  // bytes arrived in the clear where TLS had to start
-  io,                    // any other error of the system, in the message
+  end = 1,                // the peer ended its sending side; nothing is wrong
+  reset,                  // the connection was torn down: RST, EPIPE, or the transport below failed
+  refused,                // nobody listens there
+  unreachable,            // no route to that host or network
+  unresolved,             // the name has no address
+  in_use,                 // the address to listen on is taken
+  denied,                 // the system does not allow it
+  truncated,              // the connection ended without the protocol's own goodbye
+  protocol,               // the peer sent what its protocol does not allow
+  overflow,               // more bytes arrived than the limit lets us hold
+  limit,                  // a limit of this library, named in the message
+  unsatisfiable_read,     // max_bytes were seen without the delimiter
+  timeout,                // a deadline passed
+  idle_timeout,           // nothing arrived for too long
+  cancelled,              // the work was dropped
+  local,                  // this end closed the stream
+  loop_closed,            // the IOLoop that drove it is gone
+  not_supported,          // this platform or transport cannot do it; the message names what can
+  broken_promise,         // the promise was destroyed unfulfilled
+  busy,                   // the same operation is already pending
+  invalid_url,            // the text is no URL of a known form
+  unknown_scheme,         // no transport of that name in this build
+  unknown_backend,        // no backend of that name in this build
+  descriptors_exhausted,  // no file descriptor left, or one that select cannot watch
+  plaintext_before_tls,   // bytes arrived in the clear where TLS had to start
+  io,                     // any other error of the system, in the message
 };
 
 const std::error_category& twinloop_category() noexcept;

@@ -136,7 +136,7 @@ class IOLoop {
   bool work_waits() const noexcept;
   TimePoint next_deadline() const noexcept;
   void adopt(detail::Task* task);
-  void run_until(const FutureBase& future);
+  void run_until(FutureBase& future);
   void close_now() noexcept;
 
   std::unique_ptr<Backend> backend_;

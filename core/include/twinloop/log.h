@@ -15,7 +15,6 @@ LogHandler set_log_handler(LogHandler) noexcept;
 // and errors to stderr, or to the console in a browser.  The handler may be called from any thread that runs a loop and must
 // not throw.
 
-void log(LogLevel, std::string_view text,
-         const std::source_location& where = std::source_location::current()) noexcept;
+void log(LogLevel, std::string_view text, const std::source_location& where = std::source_location::current()) noexcept;
 
 }  // namespace twinloop

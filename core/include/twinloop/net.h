@@ -26,7 +26,8 @@ struct ConnectOptions {
   StreamOptions stream;
   Duration timeout = std::chrono::seconds(30);  // over everything: resolving, connecting, handshakes
   std::vector<std::string> protocols;           // WebSocket subprotocols to offer
-  std::vector<std::pair<std::string, std::string>> headers;  // of a WebSocket's opening request; a browser cannot send any
+  std::vector<std::pair<std::string, std::string>>
+      headers;  // of a WebSocket's opening request; a browser cannot send any
 };
 
 struct ListenOptions {
@@ -39,7 +40,7 @@ struct ListenOptions {
   std::vector<std::string> origins;    // WebSocket: Origins allowed besides the server's own; "*" allows all
   std::vector<std::string> protocols;  // WebSocket subprotocols spoken, in order of preference
   Duration handshake_timeout = std::chrono::seconds(10);
-  std::size_t max_handshakes = 1024;   // connections that may be in their handshake at once
+  std::size_t max_handshakes = 1024;  // connections that may be in their handshake at once
   int backlog = 1024;
 };
 

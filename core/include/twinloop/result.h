@@ -17,8 +17,8 @@ struct Unit {};
 class Failure {
  public:
   Failure() noexcept = default;
-  Failure(std::error_code code) noexcept : code_(code) {}           // NOLINT(google-explicit-constructor)
-  Failure(Errc code) noexcept : code_(make_error_code(code)) {}     // NOLINT(google-explicit-constructor)
+  Failure(std::error_code code) noexcept : code_(code) {}        // NOLINT(google-explicit-constructor)
+  Failure(Errc code) noexcept : code_(make_error_code(code)) {}  // NOLINT(google-explicit-constructor)
   Failure(std::exception_ptr exception) noexcept : exception_(std::move(exception)) {}  // NOLINT
 
   explicit operator bool() const noexcept { return code_ || exception_; }
@@ -42,8 +42,8 @@ class [[nodiscard]] Result {
  public:
   using Value = std::conditional_t<std::is_void_v<T>, Unit, T>;
 
-  Result(Value value) : value_(std::move(value)) {}           // NOLINT(google-explicit-constructor)
-  Result(Failure failure) : failure_(std::move(failure)) {}   // NOLINT(google-explicit-constructor)
+  Result(Value value) : value_(std::move(value)) {}          // NOLINT(google-explicit-constructor)
+  Result(Failure failure) : failure_(std::move(failure)) {}  // NOLINT(google-explicit-constructor)
 
   bool ok() const noexcept { return value_.has_value(); }
   explicit operator bool() const noexcept { return ok(); }

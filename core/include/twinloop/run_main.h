@@ -16,14 +16,15 @@ inline Future<int> with_status(Future<void> work) {
   co_await work;
   co_return 0;
 }
-}
+}  // namespace detail
 
 template <class F>
 int run_main(F program) {
   if constexpr (std::is_same_v<std::invoke_result_t<F&>, Future<int>>) {
     return detail::run_program(std::move(program));
   } else {
-    static_assert(std::is_same_v<std::invoke_result_t<F&>, Future<void>>, "run_main takes a coroutine: Future<void> or Future<int>");
+    static_assert(std::is_same_v<std::invoke_result_t<F&>, Future<void>>,
+                  "run_main takes a coroutine: Future<void> or Future<int>");
     return detail::run_program([program = std::move(program)]() mutable { return detail::with_status(program()); });
   }
 }

@@ -17,7 +17,7 @@ namespace twinloop::testing {
 
 // ---- a clock under control
 
-// Time stands still while there is work and jumps to the next deadline when there is none: a test of an hour's timeout takes
+// A turn with work in it takes 10 µs; when there is none, time jumps to the next deadline: a test of an hour's timeout takes
 // microseconds and always the same turns.  It has no network but `pair:`.
 class ManualBackend final : public Backend {
  public:
@@ -95,7 +95,8 @@ void expect(bool condition, std::string_view what, const std::source_location& w
 // Throws ExpectationFailed with file and line when the condition is false.
 
 template <class A, class B>
-void expect_equal(const A& actual, const B& expected, const std::source_location& where = std::source_location::current());
+void expect_equal(const A& actual, const B& expected,
+                  const std::source_location& where = std::source_location::current());
 
 template <class T>
 Future<void> expect_failure(Future<T> work, Errc reason, std::source_location where = std::source_location::current());
@@ -104,10 +105,10 @@ Future<void> expect_failure(Future<T> work, Errc reason, std::source_location wh
 #define TWINLOOP_JOIN2(a, b) a##b
 #define TWINLOOP_JOIN(a, b) TWINLOOP_JOIN2(a, b)
 // BEHAVIOUR("a sentence", Needs::tcp) { co_await …; expect(…); }
-#define BEHAVIOUR(sentence, needs)                                                                            \
-  static ::twinloop::Future<void> TWINLOOP_JOIN(behaviour_, __LINE__)();                                      \
-  static const ::twinloop::testing::Registration TWINLOOP_JOIN(registration_, __LINE__)(                      \
-      sentence, needs, &TWINLOOP_JOIN(behaviour_, __LINE__));                                                 \
+#define BEHAVIOUR(sentence, needs)                                                       \
+  static ::twinloop::Future<void> TWINLOOP_JOIN(behaviour_, __LINE__)();                 \
+  static const ::twinloop::testing::Registration TWINLOOP_JOIN(registration_, __LINE__)( \
+      sentence, needs, &TWINLOOP_JOIN(behaviour_, __LINE__));                            \
   static ::twinloop::Future<void> TWINLOOP_JOIN(behaviour_, __LINE__)()
 
 Future<int> run_behaviours(Needs have, std::string_view filter, void (*print)(std::string_view line));

@@ -15,7 +15,8 @@ class CoroutineBase : public Waiter, public detail::Producer {
  public:
   CoroutineBase() noexcept : Waiter(&CoroutineBase::resume) {}
   ~CoroutineBase() {
-    if (Scheduler* scheduler = detail::current_scheduler; scheduler != nullptr && scheduler->burials_ != nullptr) strike();
+    if (Scheduler* scheduler = detail::current_scheduler; scheduler != nullptr && scheduler->burials_ != nullptr)
+      strike();
   }
 
   static void* operator new(std::size_t size) { return detail::pool_allocate(size); }

@@ -59,7 +59,8 @@ class Function<R(Args...)> {
   };
 
   template <class F>
-  static constexpr bool fits = sizeof(F) <= kSize && alignof(F) <= alignof(std::max_align_t) && std::is_nothrow_move_constructible_v<F>;
+  static constexpr bool fits =
+      sizeof(F) <= kSize && alignof(F) <= alignof(std::max_align_t) && std::is_nothrow_move_constructible_v<F>;
 
   template <class F>
   static F& get(void* storage) noexcept {

@@ -45,8 +45,8 @@ struct FutureAwaiter;
 class OperationBase : public Producer {
  public:
   struct Hooks {
-    void (*dropped)(OperationBase&) noexcept;             // the future went away, before or after the reservation
-    void (*deliver)(OperationBase&, FutureBase&);         // build the reserved result in the future
+    void (*dropped)(OperationBase&) noexcept;      // the future went away, before or after the reservation
+    void (*deliver)(OperationBase&, FutureBase&);  // build the reserved result in the future
   };
 
   explicit OperationBase(const Hooks* hooks = nullptr) noexcept : hooks_(hooks) {}
@@ -84,7 +84,9 @@ class FutureBase {
   bool valid() const noexcept { return source_ != kEmpty; }
   // False for a default-constructed, moved-from or consumed future.
 
-  bool done() const noexcept { return valid() && (source_ & kTagMask) >= static_cast<std::uintptr_t>(Source::reserved); }
+  bool done() const noexcept {
+    return valid() && (source_ & kTagMask) >= static_cast<std::uintptr_t>(Source::reserved);
+  }
   // True once the result, good or bad, is there.
 
  protected:
@@ -186,14 +188,19 @@ inline OperationBase::OperationBase(OperationBase&& other) noexcept : hooks_(oth
   if (!other.attached()) return;
   FutureBase& future = other.detach<FutureBase>();
   future_ = &future;
-  future.source_ = reinterpret_cast<std::uintptr_t>(static_cast<Producer*>(this)) | (future.source_ & FutureBase::kTagMask);
+  future.source_ =
+      reinterpret_cast<std::uintptr_t>(static_cast<Producer*>(this)) | (future.source_ & FutureBase::kTagMask);
 }
 
 inline void OperationBase::deliver_now() {
   if (reserved()) future_->deliver();
 }
-inline bool OperationBase::pending() const noexcept { return attached() && future_->tag() == FutureBase::Source::promise; }
-inline bool OperationBase::reserved() const noexcept { return attached() && future_->tag() == FutureBase::Source::reserved; }
+inline bool OperationBase::pending() const noexcept {
+  return attached() && future_->tag() == FutureBase::Source::promise;
+}
+inline bool OperationBase::reserved() const noexcept {
+  return attached() && future_->tag() == FutureBase::Source::reserved;
+}
 
 }  // namespace detail
 }  // namespace twinloop

@@ -73,7 +73,9 @@ class CallableTask final : public Task {
       : callable_(std::forward<G>(callable)), args_(std::forward<Brgs>(args)...) {}
   ~CallableTask() override { cancel(); }
 
-  Future<void> start() override { return std::apply([this](Args&... args) { return std::invoke(callable_, std::move(args)...); }, args_); }
+  Future<void> start() override {
+    return std::apply([this](Args&... args) { return std::invoke(callable_, std::move(args)...); }, args_);
+  }
 
  private:
   F callable_;
@@ -82,7 +84,8 @@ class CallableTask final : public Task {
 
 template <class F, class... Args>
 Task* make_task(F&& callable, Args&&... args) {
-  return new CallableTask<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(callable), std::forward<Args>(args)...);
+  return new CallableTask<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(callable),
+                                                                  std::forward<Args>(args)...);
 }
 
 // A point in time at which fire() is called.  Intrusive: it knows its place in the heap.

@@ -1,0 +1,10 @@
+# twinloop_cache_folder(OUT): where the set-up scripts keep what they built, outside of the tree (see scripts/common.sh).
+function(twinloop_cache_folder out)
+  if(DEFINED ENV{TWINLOOP_CACHE})
+    set(${out} "$ENV{TWINLOOP_CACHE}" PARENT_SCOPE)
+  elseif(DEFINED ENV{XDG_CACHE_HOME})
+    set(${out} "$ENV{XDG_CACHE_HOME}/twinloop" PARENT_SCOPE)
+  else()
+    set(${out} "$ENV{HOME}/.cache/twinloop" PARENT_SCOPE)
+  endif()
+endfunction()

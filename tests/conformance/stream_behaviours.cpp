@@ -1,0 +1,449 @@
+// IOStream: how reads end, how writes leave, how a stream ends.  RULES §3 and §5.  On the in-process pair, so they run everywhere.
+#include <string>
+
+#include "twinloop/net.h"
+#include "twinloop/testing.h"
+#include "twinloop/timing.h"
+
+using namespace std::chrono_literals;
+using namespace twinloop;
+using namespace twinloop::testing;
+
+namespace {
+
+struct Ends {
+  IOStream near;
+  IOStream far;
+};
+
+Ends make_ends(const StreamOptions& options = {}) {
+  auto [near, far] = make_pair_streams(options);
+  return {std::move(near), std::move(far)};
+}
+
+// Both ends on transports that read and write in crumbs, hold input and say would_block at random.
+Ends make_faulty_ends(std::uint32_t seed) {
+  auto [a, b] = make_pair_transports();
+  const Faults faults = Faults().max_read(3).max_write(7).would_block(30).hold_input(50);
+  return {IOStream(make_faulty_transport(std::move(a), Faults(faults).seed(seed))),
+          IOStream(make_faulty_transport(std::move(b), Faults(faults).seed(seed + 1)))};
+}
+
+Future<void> write_and_return(IOStream stream, std::size_t bytes) {
+  std::string text(bytes, 'x');
+  co_await stream.write(std::move(text));
+}
+
+Future<void> answer_at_end(IOStream stream) {
+  const std::string request = co_await stream.read_until_close();
+  std::string answer = "answer to " + request;
+  co_await stream.write(std::move(answer));
+}
+
+Future<void> echo_lines(IOStream stream) {
+  while (true) {
+    std::optional<std::string> line = co_await stream.next_line();
+    if (!line) co_return;
+    *line += "\n";
+    co_await stream.write(std::move(*line));
+  }
+}
+
+Future<void> note_failure(Future<std::string> read, std::string& order) {
+  const Result<std::string> result = co_await as_result(std::move(read));
+  order += result.ok() ? "data " : "read " + std::string(name(result.reason())) + " ";
+}
+
+Future<void> note_write(Future<void> write, std::string& order) {
+  const Result<void> result = co_await as_result(std::move(write));
+  order += result.ok() ? "written " : "write " + std::string(name(result.reason())) + " ";
+}
+
+Future<void> note(Future<void> fact, std::string text, std::string& order) {
+  co_await std::move(fact);
+  order += text;
+}
+
+Future<void> turns(int count) {
+  for (int i = 0; i < count; ++i) co_await sleep_for(0s);
+}
+
+}  // namespace
+
+// ---- reading
+
+BEHAVIOUR("read_until ends behind the delimiter and leaves the rest for the next read", Needs::nothing) {
+  Ends ends = make_ends();
+  co_await ends.near.write("one\r\ntwo\r\nrest");
+  const std::string one = co_await ends.far.read_until("\r\n");
+  expect_equal(one, "one\r\n");
+  const std::string two = co_await ends.far.read_until("\r\n");
+  expect_equal(two, "two\r\n");
+  const std::string rest = co_await ends.far.read_bytes(4);
+  expect_equal(rest, "rest");
+}
+
+BEHAVIOUR("a delimiter is found when it arrives split at any point", Needs::nothing) {
+  for (std::size_t split = 1; split < 4; ++split) {
+    Ends ends = make_ends();
+    Future<std::string> read = ends.far.read_until("\r\n\r\n");
+    const std::string text = "head\r\n\r\n";
+    co_await ends.near.write(text.substr(0, 4 + split));
+    co_await ends.near.flush();
+    co_await turns(2);
+    expect(!read.done(), "not before the whole delimiter is there");
+    co_await ends.near.write(text.substr(4 + split));
+    const std::string head = co_await read;
+    expect_equal(head, text);
+  }
+}
+
+BEHAVIOUR("read_until closes the stream when max_bytes pass without the delimiter", Needs::nothing) {
+  Ends ends = make_ends();
+  co_await ends.near.write("0123456789");
+  co_await expect_failure(ends.far.read_until("\n", 10), Errc::unsatisfiable_read);
+  expect(ends.far.is_closed(), "no later read could make sense of it");
+  expect(reason_of(ends.far.error()) == Errc::unsatisfiable_read, "and the stream knows why");
+}
+
+BEHAVIOUR("a delimiter that ends exactly at max_bytes is found", Needs::nothing) {
+  Ends ends = make_ends();
+  co_await ends.near.write("012345678\nmore");
+  const std::string line = co_await ends.far.read_until("\n", 10);
+  expect_equal(line, "012345678\n");
+}
+
+BEHAVIOUR("a delimiter beyond max_bytes is an error even if it is already here", Needs::nothing) {
+  Ends ends = make_ends();
+  co_await ends.near.write("0123456789\n");
+  co_await expect_failure(ends.far.read_until("\n", 10), Errc::unsatisfiable_read);
+}
+
+BEHAVIOUR("read_bytes gives exactly that many, read_some what there is", Needs::nothing) {
+  Ends ends = make_ends();
+  co_await ends.near.write("abcdefgh");
+  const std::string three = co_await ends.far.read_bytes(3);
+  expect_equal(three, "abc");
+  const std::string two = co_await ends.far.read_some(2);
+  expect_equal(two, "de");
+  const std::string rest = co_await ends.far.read_some();
+  expect_equal(rest, "fgh");
+  const std::string none = co_await ends.far.read_bytes(0);
+  expect_equal(none, "");
+}
+
+BEHAVIOUR("read_into fills the caller's memory", Needs::nothing) {
+  Ends ends = make_ends();
+  char memory[6] = {};
+  Future<std::size_t> read = ends.far.read_into(memory);
+  co_await ends.near.write("abc");
+  co_await turns(2);
+  expect(!read.done(), "it waits for the whole");
+  co_await ends.near.write("defg");
+  const std::size_t count = co_await read;
+  expect_equal(count, 6u);
+  expect_equal(std::string(memory, 6), "abcdef");
+  const std::string rest = co_await ends.far.read_some();
+  expect_equal(rest, "g");
+}
+
+BEHAVIOUR("next_line gives lines without their ends and nothing at a clean end", Needs::nothing) {
+  Ends ends = make_ends();
+  co_await ends.near.write("one\ntwo\r\n\nlast");
+  co_await ends.near.shutdown_write();
+  std::string seen;
+  while (std::optional<std::string> line = co_await ends.far.next_line()) seen += *line + "|";
+  expect_equal(seen, "one|two||last|");
+}
+
+BEHAVIOUR("next_until fails with truncated when the end comes within a record", Needs::nothing) {
+  Ends ends = make_ends();
+  co_await ends.near.write("one;tw");
+  co_await ends.near.shutdown_write();
+  const std::optional<std::string> one = co_await ends.far.next_until(";");
+  expect_equal(*one, "one");
+  co_await expect_failure(ends.far.next_until(";"), Errc::truncated);
+  const std::string piece = co_await ends.far.read_until_close();
+  expect_equal(piece, "tw");
+  const std::optional<std::string> none = co_await ends.far.next_until(";");
+  expect(!none, "behind the piece is a clean end");
+}
+
+BEHAVIOUR("read_until_close gives everything and then nothing, never an error at an orderly end", Needs::nothing) {
+  Ends ends = make_ends();
+  co_await ends.near.write("all of it");
+  ends.near.close();
+  const std::string all = co_await ends.far.read_until_close();
+  expect_equal(all, "all of it");
+  const std::string none = co_await ends.far.read_until_close();
+  expect_equal(none, "");
+}
+
+BEHAVIOUR("a second read while one is pending fails with busy and harms nothing", Needs::nothing) {
+  Ends ends = make_ends();
+  Future<std::string> first = ends.far.read_bytes(2);
+  co_await expect_failure(ends.far.read_bytes(1), Errc::busy);
+  co_await ends.near.write("ok");
+  const std::string text = co_await first;
+  expect_equal(text, "ok");
+}
+
+BEHAVIOUR("a read that times out leaves its bytes for the next read", Needs::nothing) {
+  Ends ends = make_ends();
+  co_await ends.near.write("hal");
+  co_await expect_failure(with_timeout(5ms, ends.far.read_until("\n")), Errc::timeout);
+  co_await ends.near.write("f\n");
+  const std::string line = co_await ends.far.read_until("\n");
+  expect_equal(line, "half\n");
+}
+
+BEHAVIOUR("a read that is dropped after it completed leaves its bytes for the next read", Needs::nothing) {
+  Ends ends = make_ends();
+  {
+    Future<std::string> read = ends.far.read_until("\n");
+    co_await ends.near.write("line\n");
+    co_await turns(2);
+    expect(read.done(), "the bytes are there");
+  }
+  const std::string line = co_await ends.far.read_until("\n");
+  expect_equal(line, "line\n");
+}
+
+BEHAVIOUR("a coroutine dropped between completion and resumption loses no bytes", Needs::nothing) {
+  Ends ends = make_ends();
+  std::string order;
+  Future<void> reader = note_failure(ends.far.read_until("\n"), order);
+  co_await ends.near.write("line\n");
+  while (ends.far.reading()) co_await turns(1);
+  reader = Future<void>();
+  if (order.empty()) {
+    const std::string line = co_await ends.far.read_until("\n");
+    expect_equal(line, "line\n");
+  }
+}
+
+BEHAVIOUR("streams work over transports that move crumbs and block at random", Needs::nothing) {
+  for (std::uint32_t seed = 1; seed <= 20; ++seed) {
+    Ends ends = make_faulty_ends(seed);
+    Future<void> echo = echo_lines(std::move(ends.far));
+    for (int i = 0; i < 20; ++i) {
+      const std::string line = "line " + std::to_string(i) + std::string(static_cast<std::size_t>(i), '.') + "\n";
+      co_await ends.near.write(line);
+      const std::string back = co_await ends.near.read_until("\n");
+      expect_equal(back, line);
+    }
+    co_await ends.near.finish();
+    co_await echo;
+  }
+}
+
+// ---- writing
+
+BEHAVIOUR("write completes on acceptance, flush on hand-over", Needs::nothing) {
+  Ends ends = make_ends();
+  Future<void> write = ends.near.write("accepted");
+  expect(write.done(), "little is unsent: accepted at once");
+  expect_equal(ends.near.unsent(), 8u);
+  co_await write;
+  co_await ends.near.flush();
+  expect_equal(ends.near.unsent(), 0u);
+}
+
+BEHAVIOUR("writes of one turn arrive in order, small and large, copied and taken over", Needs::nothing) {
+  Ends ends = make_ends();
+  std::string expected;
+  for (int i = 0; i < 50; ++i) {
+    std::string piece(static_cast<std::size_t>(i * i * 7 % 9000), static_cast<char>('a' + i % 26));
+    expected += piece;
+    if (i % 2 == 0) {
+      ends.near.write(std::string_view(piece)).ignore();
+    } else {
+      ends.near.write(std::move(piece)).ignore();
+    }
+  }
+  const std::string all = co_await ends.far.read_bytes(expected.size());
+  expect(all == expected, "every byte in its place");
+}
+
+BEHAVIOUR("a slow peer makes the producer wait, not the memory grow", Needs::nothing) {
+  Ends ends = make_ends();
+  int written = 0;
+  Future<void> pending;
+  for (; written < 100; ++written) {
+    std::string chunk(16 * 1024, 'x');
+    pending = ends.near.write(std::move(chunk));
+    if (!pending.done()) break;
+  }
+  expect(written < 100, "the high-water mark stopped it");
+  expect(ends.near.unsent() <= 64 * 1024 + 16 * 1024, "one write beyond the mark at most");
+  const std::string drained = co_await ends.far.read_bytes(static_cast<std::size_t>(written + 1) * 16 * 1024);
+  co_await pending;
+}
+
+BEHAVIOUR("a write beyond max_write_buffer_size fails with limit and the stream stays usable", Needs::nothing) {
+  Ends ends = make_ends(StreamOptions().max_write_buffer_size(100));
+  co_await expect_failure(ends.near.write(std::string(101, 'x')), Errc::limit);
+  co_await ends.near.write("fits");
+  const std::string text = co_await ends.far.read_bytes(4);
+  expect_equal(text, "fits");
+}
+
+BEHAVIOUR("more input than max_buffer_size fails with overflow", Needs::nothing) {
+  Ends ends = make_ends(StreamOptions().max_buffer_size(1000));
+  IOLoop::current().spawn(&write_and_return, std::move(ends.near), std::size_t{2000});
+  co_await expect_failure(ends.far.read_until("\n"), Errc::overflow);
+  expect(reason_of(ends.far.error()) == Errc::overflow, "and the stream knows why");
+}
+
+// ---- ending
+
+BEHAVIOUR("a handler that writes 1 MB and returns delivers 1 MB", Needs::nothing) {
+  Ends ends = make_ends();
+  IOLoop::current().spawn(&write_and_return, std::move(ends.near), std::size_t{1'000'000});
+  const std::string all = co_await ends.far.read_until_close();
+  expect_equal(all.size(), 1'000'000u);
+}
+
+BEHAVIOUR("a client that half-closes gets its whole answer", Needs::nothing) {
+  Ends ends = make_ends();
+  IOLoop::current().spawn(&answer_at_end, std::move(ends.far));
+  co_await ends.near.write("question");
+  co_await ends.near.shutdown_write();
+  const std::string answer = co_await ends.near.read_until_close();
+  expect_equal(answer, "answer to question");
+}
+
+BEHAVIOUR("after the peer's end its bytes stay readable and writing goes on", Needs::nothing) {
+  Ends ends = make_ends();
+  co_await ends.near.write("last words");
+  co_await ends.near.shutdown_write();
+  co_await ends.far.peer_ended();
+  expect(ends.far.input_ended() && !ends.far.is_closed(), "input_ended is not closed");
+  co_await ends.far.write("answer");
+  const std::string answer = co_await ends.near.read_bytes(6);
+  expect_equal(answer, "answer");
+  const std::string words = co_await ends.far.read_bytes(10);
+  expect_equal(words, "last words");
+  co_await expect_failure(ends.far.read_bytes(1), Errc::end);
+}
+
+BEHAVIOUR("the peer's end is noticed while nobody reads", Needs::nothing) {
+  Ends ends = make_ends();
+  bool called = false;
+  ends.far.set_close_callback([&] { called = true; });
+  co_await ends.near.write("unread");
+  ends.near.close();
+  co_await with_timeout(1s, ends.far.peer_ended());
+  co_await turns(2);
+  expect(called, "the close callback ran");
+  expect(reason_of(ends.far.error()) == Errc::end, "with its reason");
+}
+
+BEHAVIOUR("close fails the read, then the writes, then tells the facts, then calls back", Needs::nothing) {
+  Ends ends = make_ends();
+  std::string order;
+  Future<void> read = note_failure(ends.near.read_bytes(1), order);
+  Future<void> write = note_write(ends.near.write(std::string(300'000, 'x')), order);
+  Future<void> ended = note(ends.near.peer_ended(), "ended ", order);
+  Future<void> closed = note(ends.near.closed(), "closed ", order);
+  ends.near.set_close_callback([&] { order += "callback"; });
+  ends.near.close();
+  expect(order.empty(), "nothing runs inside close()");
+  co_await turns(3);
+  expect_equal(order, "read local write local ended closed callback");
+}
+
+BEHAVIOUR("a close callback set after the close still runs, and only once", Needs::nothing) {
+  Ends ends = make_ends();
+  ends.near.close();
+  int calls = 0;
+  ends.near.set_close_callback([&] { ++calls; });
+  ends.near.close();
+  co_await turns(3);
+  expect_equal(calls, 1);
+}
+
+BEHAVIOUR("a half_open close callback waits until the stream is closed", Needs::nothing) {
+  Ends ends = make_ends();
+  int calls = 0;
+  ends.far.set_close_callback([&] { ++calls; }, true);
+  co_await ends.near.shutdown_write();
+  co_await ends.far.peer_ended();
+  co_await turns(2);
+  expect_equal(calls, 0);
+  ends.far.close();
+  co_await turns(2);
+  expect_equal(calls, 1);
+}
+
+BEHAVIOUR("destroying a stream under a waiting reader fails the read with local", Needs::nothing) {
+  Ends ends = make_ends();
+  std::string order;
+  Future<void> read = note_failure(ends.near.read_bytes(1), order);
+  ends.near = IOStream();
+  co_await turns(2);
+  expect_equal(order, "read local ");
+}
+
+BEHAVIOUR("abort throws unsent bytes away and the peer sees a reset", Needs::nothing) {
+  Ends ends = make_ends();
+  ends.near.write("never sent").ignore();
+  ends.near.abort();
+  co_await expect_failure(ends.far.read_bytes(1), Errc::reset);
+}
+
+BEHAVIOUR("finish hands everything over, ends the sending side and waits for the peer's end", Needs::nothing) {
+  Ends ends = make_ends();
+  IOLoop::current().spawn(&answer_at_end, std::move(ends.far));
+  co_await ends.near.write("question");
+  co_await ends.near.finish();
+  expect(ends.near.is_closed(), "then it is closed");
+}
+
+BEHAVIOUR("finish fails with timeout when the peer never ends", Needs::nothing) {
+  Ends ends = make_ends();
+  co_await expect_failure(ends.near.finish(5ms), Errc::timeout);
+  expect(ends.near.is_closed(), "and the stream is closed all the same");
+}
+
+BEHAVIOUR("writing after shutdown_write fails, reading goes on", Needs::nothing) {
+  Ends ends = make_ends();
+  co_await ends.near.shutdown_write();
+  co_await expect_failure(ends.near.write("late"), Errc::local);
+  co_await ends.far.write("still here");
+  const std::string text = co_await ends.near.read_bytes(10);
+  expect_equal(text, "still here");
+}
+
+BEHAVIOUR("a stream can move while operations are pending", Needs::nothing) {
+  Ends ends = make_ends();
+  Future<std::string> read = ends.far.read_until("\n");
+  IOStream moved = std::move(ends.far);
+  co_await ends.near.write("found\n");
+  const std::string line = co_await read;
+  expect_equal(line, "found\n");
+}
+
+BEHAVIOUR("a failing transport ends the stream with its reason and keeps what came before", Needs::nothing) {
+  auto [a, b] = make_pair_transports();
+  IOStream near(std::move(a));
+  IOStream far(make_faulty_transport(std::move(b), Faults().fail_read_at(3)));
+  co_await near.write("before");
+  co_await expect_failure(far.read_bytes(100), Errc::reset);
+  const std::string before = co_await far.read_bytes(6);
+  expect_equal(before, "before");
+}
+
+BEHAVIOUR("a pipelining client does not starve the others", Needs::nothing) {
+  Ends greedy = make_ends();
+  Ends modest = make_ends();
+  IOLoop::current().spawn(&echo_lines, std::move(greedy.far));
+  IOLoop::current().spawn(&echo_lines, std::move(modest.far));
+  std::string lines;
+  for (int i = 0; i < 10'000; ++i) lines += "x\n";
+  greedy.near.write(std::move(lines)).ignore();
+  co_await modest.near.write("me too\n");
+  const std::string mine = co_await modest.near.read_until("\n");
+  expect_equal(mine, "me too\n");
+  expect(greedy.near.buffered() < 20'000, "the modest one is served before the greedy one is done");
+}

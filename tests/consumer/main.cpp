@@ -1,0 +1,7 @@
+#include <twinloop/ioloop.h>
+
+#include <cstdio>
+
+int main() {
+  std::puts("consumer: ok");
+}
