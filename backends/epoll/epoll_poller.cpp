@@ -1,0 +1,164 @@
+#include "backends/epoll/epoll_poller.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdint>
+
+#include "backends/posix/descriptor.h"
+#include "backends/posix/errno_code.h"
+#include "backends/posix/posix_backend.h"
+
+namespace twinloop::detail {
+namespace {
+
+constexpr std::size_t kBatch = 256;
+constexpr FdKey kWakeKey{0xffffffff, 0xffffffff};
+
+std::uint64_t pack(FdKey key) noexcept { return std::uint64_t{key.generation} << 32 | key.slot; }
+FdKey unpack(std::uint64_t data) noexcept {
+  return {static_cast<std::uint32_t>(data), static_cast<std::uint32_t>(data >> 32)};
+}
+
+// A level-triggered descriptor that nobody wants anything of would report a hang-up for ever: as an edge it comes once.
+std::uint32_t to_epoll(Interest interest, Trigger trigger) noexcept {
+  std::uint32_t events = 0;
+  if (wants(interest, Interest::read)) events |= EPOLLIN;
+  if (wants(interest, Interest::write)) events |= EPOLLOUT;
+  if (trigger == Trigger::edge) return events | EPOLLET | EPOLLRDHUP | EPOLLPRI;
+  return interest == Interest::none ? static_cast<std::uint32_t>(EPOLLET) : events;
+}
+
+Ready to_ready(std::uint32_t events) noexcept {
+  Ready ready = Ready::none;
+  if (events & EPOLLIN) ready = ready | Ready::readable;
+  if (events & EPOLLOUT) ready = ready | Ready::writable;
+  if (events & EPOLLRDHUP) ready = ready | Ready::peer_end;
+  if (events & EPOLLHUP) ready = ready | Ready::hangup;
+  if (events & EPOLLERR) ready = ready | Ready::failure;
+  if (events & EPOLLPRI) ready = ready | Ready::urgent;
+  return ready;
+}
+
+Duration time_left(TimePoint deadline) noexcept {
+  if (deadline == kAlready) return Duration::zero();
+  return std::max(Duration::zero(), deadline - TimePoint(std::chrono::steady_clock::now()));
+}
+
+int wait_milliseconds(int epoll, epoll_event* events, TimePoint deadline) noexcept {
+  constexpr std::int64_t kDay = 24 * 60 * 60 * 1000;
+  int timeout = -1;
+  if (deadline != kNever) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(time_left(deadline)).count();
+    timeout = static_cast<int>(std::min<std::int64_t>(left, kDay));
+  }
+  return ::epoll_wait(epoll, events, kBatch, timeout);
+}
+
+#if TWINLOOP_HAVE_EPOLL_PWAIT2
+int wait_nanoseconds(int epoll, epoll_event* events, TimePoint deadline) noexcept {
+  if (deadline == kNever) return ::epoll_pwait2(epoll, events, kBatch, nullptr, nullptr);
+  const Duration left = time_left(deadline);
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
+  timespec timeout{};
+  timeout.tv_sec = static_cast<decltype(timeout.tv_sec)>(seconds.count());
+  timeout.tv_nsec = static_cast<decltype(timeout.tv_nsec)>((left - seconds).count());
+  return ::epoll_pwait2(epoll, events, kBatch, &timeout, nullptr);
+}
+#else
+int wait_nanoseconds(int, epoll_event*, TimePoint) noexcept {
+  errno = ENOSYS;
+  return -1;
+}
+#endif
+
+class EpollPoller final : public Poller {
+ public:
+  EpollPoller() : epoll_(::epoll_create1(EPOLL_CLOEXEC)), wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+    if (!epoll_ || !wake_) throw Error(from_errno(errno), "making an epoll loop");
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLET;
+    event.data.u64 = pack(kWakeKey);
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event) != 0) {
+      throw Error(from_errno(errno), "making an epoll loop");
+    }
+  }
+
+  bool edge_triggered() const noexcept override { return true; }
+  bool reports_end_early() const noexcept override { return true; }
+
+  std::error_code add(int fd, FdKey key, Interest interest, Trigger trigger) override {
+    if (control(EPOLL_CTL_ADD, fd, key, interest, trigger) == 0) return {};
+    return errno == EEXIST ? make_error_code(Errc::busy) : refusal(errno);
+  }
+
+  std::error_code modify(int fd, FdKey key, Interest interest, Trigger trigger) override {
+    return control(EPOLL_CTL_MOD, fd, key, interest, trigger) == 0 ? std::error_code() : refusal(errno);
+  }
+
+  void remove(int fd) noexcept override { ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
+
+  bool wait(TimePoint deadline, EventBatch& batch) override {
+    const int count = wait_for_events(deadline);
+    bool woken = false;
+    for (int i = 0; i < count; ++i) {
+      const epoll_event& event = events_[static_cast<std::size_t>(i)];
+      const FdKey key = unpack(event.data.u64);
+      if (key == kWakeKey) {
+        woken = true;
+      } else {
+        batch.push_back({key, to_ready(event.events)});
+      }
+    }
+    return woken;
+  }
+
+  // Each write is an edge of its own: nobody has to read the counter.
+  void wake() noexcept override {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = ::write(wake_.get(), &one, sizeof one);
+  }
+
+ private:
+  // Here EPERM says that the file cannot be polled, not that somebody forbids it.
+  static std::error_code refusal(int error) noexcept {
+    return error == EPERM ? std::error_code(EPERM, std::system_category()) : from_errno(error);
+  }
+
+  int control(int operation, int fd, FdKey key, Interest interest, Trigger trigger) noexcept {
+    epoll_event event{};
+    event.events = to_epoll(interest, trigger);
+    event.data.u64 = pack(key);
+    return ::epoll_ctl(epoll_.get(), operation, fd, &event);
+  }
+
+  int wait_for_events(TimePoint deadline) noexcept {
+    if (precise_) {
+      const int count = wait_nanoseconds(epoll_.get(), events_.data(), deadline);
+      if (count != -1 || (errno != ENOSYS && errno != EPERM)) return count;
+      precise_ = false;
+    }
+    return wait_milliseconds(epoll_.get(), events_.data(), deadline);
+  }
+
+  Descriptor epoll_;
+  Descriptor wake_;
+  bool precise_ = true;  // false where epoll_pwait2 is missing (before 5.11) or forbidden (old sandboxes)
+  std::array<epoll_event, kBatch> events_;
+};
+
+}  // namespace
+
+std::unique_ptr<Poller> make_epoll_poller() {
+  reserve_standard_descriptors();
+  return std::make_unique<EpollPoller>();
+}
+
+std::unique_ptr<Backend> make_epoll_backend() { return std::make_unique<PosixBackend>("epoll", make_epoll_poller()); }
+
+bool epoll_available() noexcept { return true; }
+
+}  // namespace twinloop::detail

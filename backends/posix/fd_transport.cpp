@@ -1,0 +1,191 @@
+#include "backends/posix/fd_transport.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "backends/posix/errno_code.h"
+#include "backends/posix/socket.h"
+#include "twinloop/ioloop.h"
+
+namespace twinloop::detail {
+namespace {
+
+// So many edges of bytes that nobody wants, then the socket is watched for its end only: 50 packets of one byte would otherwise
+// wake the loop 49 times.
+constexpr std::uint8_t kUnwantedEdges = 4;
+
+bool blocked(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK; }
+
+}  // namespace
+
+Result<std::unique_ptr<Transport>> FdTransport::make(Reactor& reactor, Descriptor socket) {
+  std::unique_ptr<FdTransport> transport(new FdTransport(std::move(socket)));
+  if (const std::error_code error = transport->begin(reactor)) return Failure(error);
+  return std::unique_ptr<Transport>(std::move(transport));
+}
+
+std::error_code FdTransport::begin(Reactor& reactor) {
+  const bool edge = reactor.edge_triggered();
+  return registration_.begin(reactor, socket_.get(), *this, edge ? Interest::read : Interest::none,
+                             edge ? Trigger::edge : Trigger::level);
+}
+
+// ---- bytes
+
+IoResult FdTransport::read(Bytes into) {
+  if (!socket_) return IoResult::failed(Errc::local);
+  if (!maybe_readable_ && trusts_flag(Interest::read)) return IoResult::would_block();
+  ssize_t count;
+  do {
+    count = ::recv(socket_.get(), into.data(), into.size(), 0);
+  } while (count == -1 && errno == EINTR);
+  if (count > 0) {
+    const auto size = static_cast<std::size_t>(count);
+    if (size < into.size() && short_read_empties_) maybe_readable_ = false;
+    return IoResult::done(size);
+  }
+  if (count == 0 && error_ == 0) {
+    ended_ = end_told_ = true;
+    return IoResult::end();
+  }
+  if (count == -1 && blocked(errno)) {
+    maybe_readable_ = false;
+    return IoResult::would_block();
+  }
+  return fail(error_ != 0 ? error_ : errno);
+}
+
+IoResult FdTransport::write(std::span<const ConstBytes> pieces) {
+  if (!socket_) return IoResult::failed(Errc::local);
+  if (error_ != 0) return fail(error_);
+  if (!maybe_writable_ && trusts_flag(Interest::write)) return IoResult::would_block();
+  const ssize_t count = send_pieces(socket_.get(), pieces, 0);
+  if (count >= 0) {
+    const auto size = static_cast<std::size_t>(count);
+    if (size < total_size(pieces)) maybe_writable_ = false;
+    return IoResult::done(size);
+  }
+  if (!blocked(errno)) return fail(errno);
+  maybe_writable_ = false;
+  return IoResult::would_block();
+}
+
+IoResult FdTransport::shutdown_write() {
+  if (!socket_) return IoResult::failed(Errc::local);
+  if (::shutdown(socket_.get(), SHUT_WR) == 0) return IoResult::done();
+  return fail(errno == ENOTCONN ? ECONNRESET : errno);
+}
+
+// Whoever is given the failure as a result needs no notice of it.
+IoResult FdTransport::fail(int error) noexcept {
+  error_ = error;
+  failure_told_ = true;
+  return IoResult::failed(from_errno(error));
+}
+
+void FdTransport::close(std::error_code reason) noexcept {
+  if (!socket_) return;
+  unlink();
+  registration_.end();
+  const Errc why = reason_of(reason);
+  if (why != Errc::local && why != Errc::end) reset_on_close(socket_.get());
+  socket_.reset();
+  listener_ = nullptr;
+}
+
+// ---- interest
+
+// A lowered flag says something only while the poller would raise it again.
+bool FdTransport::trusts_flag(Interest direction) const noexcept {
+  return registration_ && wants(interest(), direction);
+}
+
+Interest FdTransport::interest() const noexcept {
+  const bool edge = edge_triggered();
+  const bool read = edge ? unwanted_edges_ < kUnwantedEdges : want_read_;
+  const bool write = edge ? watches_write_ : want_write_;
+  return (read ? Interest::read : Interest::none) | (write ? Interest::write : Interest::none);
+}
+
+void FdTransport::want(bool read, bool write) {
+  want_read_ = read;
+  want_write_ = write;
+  if (read) unwanted_edges_ = 0;
+  if (write && !maybe_writable_) watches_write_ = true;
+  update_interest();
+  arrange();
+}
+
+void FdTransport::set_listener(TransportListener* listener) noexcept {
+  listener_ = listener;
+  end_told_ = failure_told_ = false;
+  arrange();
+}
+
+void FdTransport::update_interest() {
+  if (!registration_) return;
+  if (const std::error_code error = registration_.modify(interest())) error_ = error.value();
+}
+
+// A level-triggered poller repeats by itself what is ready; the rest is told by the loop.
+void FdTransport::arrange() noexcept {
+  if (listener_ == nullptr || !registration_) return;
+  const bool ready = (want_read_ && maybe_readable_) || (want_write_ && maybe_writable_);
+  const bool due = (ended_ && !end_told_) || (error_ != 0 && !failure_told_);
+  if (due || (ready && edge_triggered())) registration_.reactor().loop().add_hook(*this);
+}
+
+bool FdTransport::reports_end_early() const noexcept {
+  return registration_ && registration_.reactor().reports_end_early();
+}
+
+std::string FdTransport::description() const {
+  return socket_ ? "tcp://" + Address::of_peer(socket_.get()).text() : std::string("tcp:");
+}
+
+// ---- notices
+
+void FdTransport::on_fd_events(Ready ready) {
+  note(ready);
+  count_unwanted_edge(ready);
+  tell();
+}
+
+void FdTransport::note(Ready ready) noexcept {
+  const Ready over = Ready::peer_end | Ready::hangup | Ready::failure;
+  if (has(ready, Ready::readable | Ready::urgent | over)) maybe_readable_ = true;
+  if (has(ready, Ready::writable | Ready::hangup | Ready::failure)) maybe_writable_ = true;
+  if (has(ready, Ready::urgent | over)) short_read_empties_ = false;
+  if (has(ready, Ready::failure | Ready::hangup) && error_ == 0) error_ = take_socket_error(socket_.get());
+  if (has(ready, Ready::peer_end | Ready::hangup) && error_ == 0) ended_ = true;
+}
+
+void FdTransport::count_unwanted_edge(Ready ready) {
+  if (!edge_triggered() || want_read_ || ended_ || !has(ready, Ready::readable)) return;
+  if (unwanted_edges_ < kUnwantedEdges && ++unwanted_edges_ == kUnwantedEdges) update_interest();
+}
+
+// Each call may end this transport or destroy it; the registration's key tells.
+void FdTransport::tell() {
+  if (listener_ == nullptr || !registration_) return;
+  Reactor& reactor = registration_.reactor();
+  const FdKey key = registration_.key();
+  if (error_ != 0) {
+    if (failure_told_) return;
+    failure_told_ = true;
+    return listener_->on_failure(from_errno(error_));
+  }
+  if (ended_ && !end_told_) {
+    end_told_ = true;
+    listener_->on_peer_end();
+    if (!reactor.holds(key) || listener_ == nullptr) return;
+  }
+  const bool read = want_read_ && maybe_readable_;
+  const bool write = want_write_ && maybe_writable_;
+  if (!read && !write) return;
+  listener_->on_ready(read, write);
+  if (reactor.holds(key)) arrange();
+}
+
+}  // namespace twinloop::detail

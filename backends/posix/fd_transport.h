@@ -1,0 +1,66 @@
+// FdTransport: the bytes of a connected stream socket.
+//
+// Where the poller is edge-triggered the socket is registered once for its life, reading and the peer's end included, and an
+// edge is remembered in maybe_readable_/maybe_writable_ until the socket says that there is nothing more.  Where it is not,
+// there is interest exactly while something is wanted, and the poller itself repeats what was not taken.
+#pragma once
+
+#include "backends/posix/descriptor.h"
+#include "backends/posix/reactor.h"
+#include "twinloop/detail/pool.h"
+#include "twinloop/detail/task.h"
+#include "twinloop/transport.h"
+
+namespace twinloop::detail {
+
+class FdTransport final : public Pooled, public Transport, private FdListener, private TurnHook {
+ public:
+  static Result<std::unique_ptr<Transport>> make(Reactor& reactor, Descriptor socket);
+  // Fails when the poller cannot watch the socket, which is then closed.
+
+  ~FdTransport() override { close(Errc::local); }
+
+  IoResult read(Bytes into) override;
+  IoResult write(std::span<const ConstBytes> pieces) override;
+  IoResult shutdown_write() override;
+  void close(std::error_code reason) noexcept override;
+  void want(bool read, bool write) override;
+  void set_listener(TransportListener* listener) noexcept override;
+  bool reports_end_early() const noexcept override;
+  std::string description() const override;
+
+ private:
+  explicit FdTransport(Descriptor socket) noexcept : socket_(std::move(socket)) {}
+
+  void on_fd_events(Ready ready) override;
+  void on_reactor_closing() noexcept override { registration_.end(); }
+  void on_turn() override { tell(); }
+
+  std::error_code begin(Reactor& reactor);
+  bool trusts_flag(Interest direction) const noexcept;
+  bool edge_triggered() const noexcept { return registration_ && registration_.reactor().edge_triggered(); }
+  Interest interest() const noexcept;
+  void update_interest();
+  void arrange() noexcept;
+  void note(Ready ready) noexcept;
+  void count_unwanted_edge(Ready ready);
+  void tell();
+  IoResult fail(int error) noexcept;
+
+  FdRegistration registration_;
+  TransportListener* listener_ = nullptr;
+  Descriptor socket_;
+  int error_ = 0;  // errno of what broke it
+  std::uint8_t unwanted_edges_ = 0;
+  bool maybe_readable_ : 1 = true;
+  bool maybe_writable_ : 1 = true;
+  bool watches_write_ : 1 = false;     // edge-triggered: asked for once, then kept
+  bool short_read_empties_ : 1 = true;  // false once an end or urgent data may stand behind a short read
+  bool want_read_ : 1 = false;
+  bool want_write_ : 1 = false;
+  bool ended_ : 1 = false;
+  bool end_told_ : 1 = false;
+  bool failure_told_ : 1 = false;
+};
+
+}  // namespace twinloop::detail

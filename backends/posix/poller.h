@@ -1,0 +1,89 @@
+// Poller: the few functions in which epoll, kqueue, select and libuv differ.  It watches descriptors and says which are ready;
+// what that means is the business of the Reactor above it.  A new readiness backend is one of these and nothing else.
+//
+// Registrations are named by keys, never by pointers or bare descriptors: an event that was on its way while its registration
+// ended then finds a key that no longer exists, also when the descriptor's number is already in use again.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "twinloop/backend.h"
+
+namespace twinloop::detail {
+
+// A place in the reactor's table and how many registrations it has held before.
+struct FdKey {
+  std::uint32_t slot = 0;
+  std::uint32_t generation = 0;
+  friend bool operator==(const FdKey&, const FdKey&) = default;
+};
+
+// What a registration wants to hear.  Failures, and the peer's end where the poller can tell, come without asking.
+enum class Interest : std::uint8_t { none = 0, read = 1, write = 2, both = 3 };
+
+constexpr Interest operator|(Interest a, Interest b) noexcept {
+  return static_cast<Interest>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
+}
+constexpr bool wants(Interest all, Interest one) noexcept {
+  return (static_cast<unsigned>(all) & static_cast<unsigned>(one)) != 0;
+}
+
+enum class Trigger : std::uint8_t { level, edge };
+
+// What happened to a descriptor.
+enum class Ready : std::uint8_t {
+  none = 0,
+  readable = 1,
+  writable = 2,
+  peer_end = 4,  // the peer ended its sending side; unread bytes may stand in front of that
+  hangup = 8,    // both directions are over
+  failure = 16,  // SO_ERROR says which, or the descriptor is closed
+  urgent = 32,   // out-of-band data: from now on a short read does not mean that there is nothing more
+};
+
+constexpr Ready operator|(Ready a, Ready b) noexcept {
+  return static_cast<Ready>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
+}
+constexpr bool has(Ready all, Ready any) noexcept {
+  return (static_cast<unsigned>(all) & static_cast<unsigned>(any)) != 0;
+}
+
+struct FdEvent {
+  FdKey key;
+  Ready ready;
+};
+using EventBatch = std::vector<FdEvent>;
+
+class Poller {
+ public:
+  virtual ~Poller() = default;
+
+  virtual bool edge_triggered() const noexcept = 0;
+  // Whether Trigger::edge means anything.
+
+  virtual bool reports_end_early() const noexcept = 0;
+  // Whether Ready::peer_end comes for edge-triggered sockets with unread bytes in front of it.
+
+  virtual std::error_code add(int fd, FdKey key, Interest interest, Trigger trigger) = 0;
+  // Fails with `busy` when the descriptor is registered already, with `descriptors_exhausted` when its number is beyond what
+  // this poller can watch, and with the system's EPERM for what cannot be polled at all (a regular file).
+
+  virtual std::error_code modify(int fd, FdKey key, Interest interest, Trigger trigger) = 0;
+  // What is ready already is reported again.
+
+  virtual void remove(int fd) noexcept = 0;
+  // Before the descriptor is closed.
+
+  virtual bool wait(TimePoint deadline, EventBatch& batch) = 0;
+  // Appends what is ready, sleeping until something is, the deadline, a signal or wake().  True when wake() ended it.  Calls
+  // nobody.
+
+  virtual void wake() noexcept = 0;
+  // Ends wait(), the current or else the next.  From any thread and from signal handlers.
+};
+
+}  // namespace twinloop::detail

@@ -1,0 +1,37 @@
+// PosixBackend: what all readiness backends are; only their Poller differs.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "backends/posix/network.h"
+#include "backends/posix/reactor.h"
+#include "backends/posix/signals.h"
+#include "twinloop/backend.h"
+
+namespace twinloop::detail {
+
+class PosixBackend final : public Backend {
+ public:
+  PosixBackend(std::string_view name, std::unique_ptr<Poller> poller)
+      : name_(name), reactor_(std::move(poller)), signals_(reactor_) {}
+  // `name` must live for ever.
+
+  std::string_view name() const noexcept override { return name_; }
+  TimePoint now() const noexcept override { return std::chrono::steady_clock::now(); }
+  void wait(TimePoint deadline) override;
+  void wake() noexcept override { reactor_.wake(); }
+  Network& network() override { return *network_; }
+  void attach(IOLoop& loop) override;
+  bool on_signal(int number, Function<void()> handler) override { return signals_.set(number, std::move(handler)); }
+
+  Reactor& reactor() noexcept { return reactor_; }
+
+ private:
+  std::string_view name_;
+  Reactor reactor_;
+  SignalWatch signals_;
+  std::optional<PosixNetwork> network_;
+};
+
+}  // namespace twinloop::detail

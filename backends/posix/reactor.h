@@ -1,0 +1,114 @@
+// Reactor: who listens to which descriptor.  It owns the Poller and a table of registrations, and hands each event to its
+// listener if that registration still exists.  Listeners may do anything inside a notice: end registrations, theirs too, make
+// new ones, destroy themselves.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "backends/posix/poller.h"
+
+namespace twinloop {
+class IOLoop;
+}
+
+namespace twinloop::detail {
+
+class FdListener {
+ public:
+  virtual void on_fd_events(Ready ready) = 0;
+
+  virtual void on_reactor_closing() noexcept = 0;
+  // The loop goes away: end the registration now and ask nothing of loop or reactor any more.
+
+ protected:
+  ~FdListener() = default;
+};
+
+class Reactor {
+ public:
+  explicit Reactor(std::unique_ptr<Poller> poller) noexcept : poller_(std::move(poller)) {}
+  ~Reactor();
+  Reactor(const Reactor&) = delete;
+  Reactor& operator=(const Reactor&) = delete;
+
+  void attach(IOLoop& loop) noexcept { loop_ = &loop; }
+  IOLoop& loop() const noexcept { return *loop_; }
+
+  bool edge_triggered() const noexcept { return poller_->edge_triggered(); }
+  bool reports_end_early() const noexcept { return poller_->reports_end_early(); }
+
+  void wait(TimePoint deadline);
+  // Sleeps as Backend::wait does, then tells the listeners.  What a listener throws is logged.
+
+  void wake() noexcept;
+  // From any thread and from signal handlers.  Wakes that come before the loop has noticed the first cost nothing.
+
+  std::error_code add(int fd, FdListener& listener, Interest interest, Trigger trigger, FdKey& key);
+  std::error_code modify(FdKey key, Interest interest);
+  void remove(FdKey key) noexcept;
+  // FdRegistration calls these.
+
+  bool holds(FdKey key) const noexcept;
+  // False once the registration has ended: how a listener finds out whether it survived a call it made.
+
+  std::size_t size() const noexcept { return live_; }
+
+ private:
+  struct Slot {
+    FdListener* listener = nullptr;  // null while free
+    int fd = -1;
+    std::uint32_t generation = 0;
+    std::uint32_t next_free = 0;
+    Interest interest = Interest::none;
+    Trigger trigger = Trigger::level;
+  };
+  static_assert(sizeof(Slot) <= 24 || sizeof(void*) != 8);
+
+  static constexpr std::uint32_t kChunk = 256;
+  static constexpr std::uint32_t kNone = 0xffffffff;
+
+  Slot& slot(std::uint32_t index) const noexcept { return (*chunks_[index / kChunk])[index % kChunk]; }
+  std::uint32_t take_slot();
+  void give_back(std::uint32_t index) noexcept;
+  void dispatch(const FdEvent& event) noexcept;
+
+  std::unique_ptr<Poller> poller_;
+  IOLoop* loop_ = nullptr;
+  std::vector<std::unique_ptr<std::array<Slot, kChunk>>> chunks_;
+  std::uint32_t free_ = kNone;
+  std::size_t live_ = 0;
+  EventBatch batch_;
+  std::atomic<bool> woken_ = false;
+};
+
+// One descriptor's registration, ended by its destructor.  It must end before the descriptor is closed.
+class FdRegistration {
+ public:
+  FdRegistration() noexcept = default;
+  ~FdRegistration() { end(); }
+  FdRegistration(const FdRegistration&) = delete;
+  FdRegistration& operator=(const FdRegistration&) = delete;
+
+  std::error_code begin(Reactor& reactor, int fd, FdListener& listener, Interest interest, Trigger trigger) {
+    const std::error_code error = reactor.add(fd, listener, interest, trigger, key_);
+    if (!error) reactor_ = &reactor;
+    return error;
+  }
+  std::error_code modify(Interest interest) { return reactor_->modify(key_, interest); }
+  void end() noexcept {
+    if (Reactor* reactor = std::exchange(reactor_, nullptr)) reactor->remove(key_);
+  }
+
+  explicit operator bool() const noexcept { return reactor_ != nullptr; }
+  Reactor& reactor() const noexcept { return *reactor_; }
+  FdKey key() const noexcept { return key_; }
+
+ private:
+  Reactor* reactor_ = nullptr;
+  FdKey key_;
+};
+
+}  // namespace twinloop::detail

@@ -1,0 +1,147 @@
+#include "backends/posix/signals.h"
+
+#include <signal.h>
+
+#include <array>
+#include <cerrno>
+#include <exception>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "backends/posix/reactor.h"
+#include "twinloop/log.h"
+#include "twinloop/result.h"
+
+namespace twinloop::detail {
+
+// What the signal handler may touch of a loop.  Receivers are used again and never freed.
+struct SignalWatch::Receiver {
+  std::atomic<Reactor*> reactor = nullptr;
+  std::atomic<std::uint64_t> wanted = 0;
+  std::atomic<std::uint64_t> arrived = 0;
+  Receiver* next = nullptr;
+  bool taken = true;  // guarded by registry_mutex
+};
+
+namespace {
+
+constexpr int kSignals = 64;
+
+struct Watched {
+  unsigned loops = 0;
+  struct sigaction former;
+};
+
+std::atomic<SignalWatch::Receiver*> receivers = nullptr;
+std::atomic<unsigned> handlers_running = 0;
+std::mutex registry_mutex;
+std::array<Watched, kSignals + 1> watched;  // guarded by registry_mutex
+
+std::uint64_t bit(int number) noexcept { return std::uint64_t{1} << (number - 1); }
+
+extern "C" void twinloop_on_signal(int number) {
+  const int saved = errno;
+  handlers_running.fetch_add(1);
+  for (auto* each = receivers.load(); each != nullptr; each = each->next) {
+    Reactor* reactor = each->reactor.load();
+    if (reactor == nullptr || (each->wanted.load() & bit(number)) == 0) continue;
+    each->arrived.fetch_or(bit(number));
+    reactor->wake();
+  }
+  handlers_running.fetch_sub(1);
+  errno = saved;
+}
+
+bool begin_watching(int number) {
+  const std::lock_guard lock(registry_mutex);
+  Watched& entry = watched[static_cast<std::size_t>(number)];
+  if (entry.loops == 0) {
+    struct sigaction action {};
+    action.sa_handler = &twinloop_on_signal;
+    action.sa_flags = SA_RESTART;
+    ::sigemptyset(&action.sa_mask);
+    if (::sigaction(number, &action, &entry.former) != 0) return false;
+  }
+  ++entry.loops;
+  return true;
+}
+
+void end_watching(int number) noexcept {
+  const std::lock_guard lock(registry_mutex);
+  Watched& entry = watched[static_cast<std::size_t>(number)];
+  if (--entry.loops == 0) ::sigaction(number, &entry.former, nullptr);
+}
+
+SignalWatch::Receiver* take_receiver(Reactor& reactor) {
+  const std::lock_guard lock(registry_mutex);
+  SignalWatch::Receiver* receiver = receivers.load();
+  while (receiver != nullptr && receiver->taken) receiver = receiver->next;
+  if (receiver == nullptr) {
+    receiver = new SignalWatch::Receiver;
+    receiver->next = receivers.load();
+    receivers.store(receiver);
+  }
+  receiver->taken = true;
+  receiver->reactor.store(&reactor);
+  return receiver;
+}
+
+// A handler may be running on another thread with the reactor in its hands; it is done in microseconds.
+void give_back(SignalWatch::Receiver& receiver) noexcept {
+  receiver.reactor.store(nullptr);
+  while (handlers_running.load() != 0) std::this_thread::yield();
+  receiver.arrived.store(0);
+  const std::lock_guard lock(registry_mutex);
+  receiver.taken = false;
+}
+
+}  // namespace
+
+SignalWatch::~SignalWatch() {
+  while (!handlers_.empty()) set(handlers_.begin()->first, {});
+  if (receiver_ != nullptr) give_back(*receiver_);
+}
+
+bool SignalWatch::set(int number, Function<void()> handler) {
+  if (number < 1 || number > kSignals) return false;
+  const bool known = handlers_.contains(number);
+  if (!handler) {
+    if (!known) return true;
+    receiver_->wanted.fetch_and(~bit(number));
+    end_watching(number);
+    handlers_.erase(number);
+    return true;
+  }
+  if (receiver_ == nullptr) receiver_ = take_receiver(reactor_);
+  handlers_[number] = std::make_shared<Function<void()>>(std::move(handler));
+  if (known) return true;
+  receiver_->wanted.fetch_or(bit(number));
+  if (begin_watching(number)) return true;
+  receiver_->wanted.fetch_and(~bit(number));
+  handlers_.erase(number);
+  return false;
+}
+
+void SignalWatch::dispatch() {
+  if (receiver_ == nullptr || receiver_->arrived.load(std::memory_order_relaxed) == 0) return;
+  const std::uint64_t arrived = receiver_->arrived.exchange(0);
+  for (int number = 1; number <= kSignals; ++number) {
+    if ((arrived & bit(number)) != 0) run(number);
+  }
+}
+
+// A handler may replace or end itself, so it is held here while it runs.
+void SignalWatch::run(int number) noexcept {
+  const auto found = handlers_.find(number);
+  if (found == handlers_.end()) return;
+  const std::shared_ptr<Function<void()>> handler = found->second;
+  try {
+    (*handler)();
+  } catch (...) {
+    log(LogLevel::error, "exception in the handler of signal " + std::to_string(number) + ": " +
+                             Failure(std::current_exception()).message());
+  }
+}
+
+}  // namespace twinloop::detail

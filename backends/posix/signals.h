@@ -1,0 +1,40 @@
+// Signals, brought onto a loop.  A signal belongs to the process and a handler to a loop: several loops may watch the same
+// signal, and each is told.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+
+#include "twinloop/detail/function.h"
+
+namespace twinloop::detail {
+
+class Reactor;
+
+class SignalWatch {
+ public:
+  explicit SignalWatch(Reactor& reactor) noexcept : reactor_(reactor) {}
+  ~SignalWatch();
+  SignalWatch(const SignalWatch&) = delete;
+  SignalWatch& operator=(const SignalWatch&) = delete;
+
+  bool set(int number, Function<void()> handler);
+  // Replaces the handler; an empty one gives the signal back what it did before, unless another loop watches it too.  False for
+  // what is no signal or cannot be caught.
+
+  void dispatch();
+  // Runs the handlers of the signals that came.  What they throw is logged.
+
+  struct Receiver;
+
+ private:
+  void run(int number) noexcept;
+
+  Reactor& reactor_;
+  Receiver* receiver_ = nullptr;  // taken at the first set()
+  std::map<int, std::shared_ptr<Function<void()>>> handlers_;
+};
+
+}  // namespace twinloop::detail

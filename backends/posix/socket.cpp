@@ -1,0 +1,146 @@
+#include "backends/posix/socket.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "backends/posix/errno_code.h"
+
+namespace twinloop::detail {
+namespace {
+
+constexpr std::size_t kPieces = 64;
+
+// Linux, the BSDs and newer POSIX set the flags with the call; macOS needs further calls.
+#ifdef SOCK_NONBLOCK
+constexpr int kSocketFlags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+void set_flags(int) noexcept {}
+int accept_plain(int fd) noexcept { return ::accept4(fd, nullptr, nullptr, kSocketFlags); }
+#else
+constexpr int kSocketFlags = 0;
+void set_flags(int fd) noexcept {
+  ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+int accept_plain(int fd) noexcept { return ::accept(fd, nullptr, nullptr); }
+#endif
+
+#ifdef MSG_NOSIGNAL
+constexpr int kNoSignal = MSG_NOSIGNAL;
+#else
+constexpr int kNoSignal = 0;
+#endif
+
+void refuse_sigpipe([[maybe_unused]] int fd) noexcept {
+#ifdef SO_NOSIGPIPE
+  const int on = 1;
+  ::setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
+#endif
+}
+
+}  // namespace
+
+Address::Address(const sockaddr* address, socklen_t length) noexcept
+    : length_(std::min<socklen_t>(length, sizeof storage_)) {
+  std::memcpy(&storage_, address, length_);
+}
+
+Address Address::of_peer(int fd) noexcept {
+  Address address;
+  address.length_ = sizeof address.storage_;
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&address.storage_), &address.length_) != 0) return {};
+  return address;
+}
+
+Address Address::of_socket(int fd) noexcept {
+  Address address;
+  address.length_ = sizeof address.storage_;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address.storage_), &address.length_) != 0) return {};
+  return address;
+}
+
+std::uint16_t Address::port() const noexcept {
+  if (family() == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in&>(storage_).sin_port);
+  if (family() == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6&>(storage_).sin6_port);
+  return 0;
+}
+
+std::string Address::text() const {
+  char host[INET6_ADDRSTRLEN] = "?";
+  if (family() == AF_INET) {
+    ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(storage_).sin_addr, host, sizeof host);
+    return std::string(host) + ":" + std::to_string(port());
+  }
+  if (family() == AF_INET6) {
+    ::inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6&>(storage_).sin6_addr, host, sizeof host);
+    return "[" + std::string(host) + "]:" + std::to_string(port());
+  }
+  return host;
+}
+
+bool operator==(const Address& a, const Address& b) noexcept {
+  return a.length_ == b.length_ && std::memcmp(&a.storage_, &b.storage_, a.length_) == 0;
+}
+
+Result<Descriptor> open_stream_socket(const Address& address) {
+  Descriptor socket(::socket(address.family(), SOCK_STREAM | kSocketFlags, 0));
+  if (!socket) return Failure(from_errno(errno));
+  set_flags(socket.get());
+  refuse_sigpipe(socket.get());
+  return socket;
+}
+
+Descriptor accept_connection(int listening) noexcept {
+  Descriptor socket(accept_plain(listening));
+  if (!socket) return socket;
+  set_flags(socket.get());
+  refuse_sigpipe(socket.get());
+  return socket;
+}
+
+void set_no_delay(int fd) noexcept {
+  const int on = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+int take_socket_error(int fd) noexcept {
+  int error = 0;
+  socklen_t length = sizeof error;
+  return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
+}
+
+ssize_t send_pieces(int fd, std::span<const ConstBytes> pieces, int flags) noexcept {
+  std::array<iovec, kPieces> vectors;
+  const std::size_t count = std::min(pieces.size(), kPieces);
+  for (std::size_t i = 0; i < count; ++i) {
+    vectors[i] = {const_cast<std::byte*>(pieces[i].data()), pieces[i].size()};
+  }
+  msghdr message{};
+  message.msg_iov = vectors.data();
+  message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(count);
+  ssize_t sent;
+  do {
+    sent = ::sendmsg(fd, &message, flags | kNoSignal);
+  } while (sent == -1 && errno == EINTR);
+  return sent;
+}
+
+std::size_t total_size(std::span<const ConstBytes> pieces) noexcept {
+  std::size_t size = 0;
+  for (std::size_t i = 0; i < std::min(pieces.size(), kPieces); ++i) size += pieces[i].size();
+  return size;
+}
+
+void reset_on_close(int fd) noexcept {
+  const linger hard{1, 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+}
+
+}  // namespace twinloop::detail
