@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
@@ -16,12 +17,14 @@
 #include <thread>
 #include <vector>
 
+#include "backends/epoll/epoll_poller.h"
 #include "backends/posix/descriptor.h"
 #include "backends/posix/errno_code.h"
 #include "backends/posix/fd_transport.h"
 #include "backends/posix/posix_backend.h"
-#include "backends/posix/stdio_transport.h"
+#include "backends/posix/socket.h"
 #include "backends/select/select_poller.h"
+#include "tests/posix_fixtures.h"
 #include "twinloop/detail/builtin.h"
 #include "twinloop/net.h"
 #include "twinloop/timing.h"
@@ -30,6 +33,7 @@ namespace {
 
 using namespace twinloop;
 using namespace twinloop::detail;
+using namespace twinloop::testing;
 
 // ---- fixtures
 
@@ -54,6 +58,43 @@ class CountingPoller final : public Poller {
  private:
   int& wakes_;
   bool woken_ = false;
+};
+
+// Counts the events that epoll reports.
+class Tally final : public Poller {
+ public:
+  bool edge_triggered() const noexcept override { return real_->edge_triggered(); }
+  bool reports_end_early() const noexcept override { return real_->reports_end_early(); }
+  std::error_code add(int fd, FdKey key, Interest interest, Trigger trigger) override {
+    return real_->add(fd, key, interest, trigger);
+  }
+  std::error_code modify(int fd, FdKey key, Interest interest, Trigger trigger) override {
+    return real_->modify(fd, key, interest, trigger);
+  }
+  void remove(int fd) noexcept override { real_->remove(fd); }
+  bool wait(TimePoint deadline, EventBatch& batch) override {
+    const bool woken = real_->wait(deadline, batch);
+    events += batch.size();
+    return woken;
+  }
+  void wake() noexcept override { real_->wake(); }
+
+  std::size_t events = 0;
+
+ private:
+  std::unique_ptr<Poller> real_ = make_epoll_poller();
+};
+
+// Hears what a transport tells, and takes nothing.
+class Listening final : public TransportListener {
+ public:
+  void on_ready(bool readable, bool) override { notices += readable ? 1 : 0; }
+  void on_peer_end() override { ++ends; }
+  void on_failure(std::error_code error) override { failures.push_back(error); }
+
+  int notices = 0;
+  int ends = 0;
+  std::vector<std::error_code> failures;
 };
 
 class Recorder final : public FdListener {
@@ -87,46 +128,6 @@ class DescriptorLimit {
   rlimit former_{};
 };
 
-// An open file whose name is gone already.
-Descriptor file_with(const std::string& text) {
-  char name[] = "/tmp/twinloop-test-XXXXXX";
-  Descriptor file(::mkstemp(name));
-  ::unlink(name);
-  REQUIRE(::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
-  ::lseek(file.get(), 0, SEEK_SET);
-  return file;
-}
-
-std::string backend() { return GENERATE(as<std::string>(), "epoll", "select"); }
-
-std::unique_ptr<Backend> make(const std::string& name) {
-  for (const BackendEntry& entry : builtin_backends()) {
-    if (entry.name == name) return entry.make();
-  }
-  throw Error(Errc::unknown_backend, name);
-}
-
-Reactor& reactor_of(IOLoop& loop) { return static_cast<PosixBackend&>(loop.backend()).reactor(); }
-
-IOStream stdio_on(IOLoop& loop, int input, int output) {
-  auto transport = std::make_unique<StdioTransport>(input, output);
-  REQUIRE_FALSE(transport->begin(reactor_of(loop)));
-  return IOStream(std::move(transport));
-}
-
-template <class T>
-T run(IOLoop& loop, Future<T> work) {
-  return loop.run_sync([&work] { return with_timeout(std::chrono::seconds(20), std::move(work)); });
-}
-
-// Everything that reading `fd` as stdin gives.
-std::string read_as_stdin(const std::string& name, int fd) {
-  IOLoop loop(make(name));
-  const Descriptor out = open_null(O_WRONLY);
-  IOStream stream = stdio_on(loop, fd, out.get());
-  return run(loop, stream.read_until_close());
-}
-
 Address loopback(std::uint16_t port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -141,6 +142,12 @@ std::vector<Descriptor> take_all_below(int limit) {
     taken.push_back(std::move(next));
   }
   return taken;
+}
+
+std::pair<Descriptor, Descriptor> connected_sockets() {
+  int ends[2];
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
+  return {Descriptor(ends[0]), Descriptor(ends[1])};
 }
 
 struct Silence {
@@ -219,7 +226,7 @@ TEST_CASE("a listener may end another's registration while both have events in o
 }
 
 TEST_CASE("the same descriptor registered twice is an error") {
-  const std::string name = backend();
+  const std::string name = each_backend();
   IOLoop loop(make(name));
   Descriptor reading;
   Descriptor writing;
@@ -232,7 +239,7 @@ TEST_CASE("the same descriptor registered twice is an error") {
 }
 
 TEST_CASE("wake ends a wait from another thread, for ever and ever") {
-  const std::string name = backend();
+  const std::string name = each_backend();
   IOLoop loop(make(name));
   for (int i = 0; i < 200; ++i) {
     std::thread other([&loop] { loop.backend().wake(); });
@@ -289,11 +296,114 @@ TEST_CASE("select finds a descriptor that was closed behind its back and tells i
   CHECK(has(recorder.heard[0], Ready::failure));
 }
 
+// ---- the transport
+
+TEST_CASE("epoll stops reporting bytes that nobody wants, and tells of them and of the end all the same") {
+  auto tally = std::make_unique<Tally>();
+  Tally& poller = *tally;
+  IOLoop loop(std::make_unique<PosixBackend>("epoll", std::move(tally)));
+  auto [mine, theirs] = connected_sockets();
+  const std::unique_ptr<Transport> transport = std::move(*FdTransport::make(reactor_of(loop), std::move(mine)));
+  Listening listener;
+  transport->set_listener(&listener);
+
+  for (int i = 0; i < 50; ++i) {
+    REQUIRE(::write(theirs.get(), "x", 1) == 1);
+    loop.backend().wait(kAlready);
+  }
+  CHECK(poller.events <= 4);
+  CHECK(listener.notices == 0);
+
+  theirs.reset();
+  loop.backend().wait(kNever);
+  CHECK(listener.ends == 1);
+  CHECK(listener.failures.empty());
+
+  transport->want(true, false);
+  loop.turn();
+  CHECK(listener.notices > 0);
+  std::array<std::byte, 100> bytes;
+  CHECK(transport->read(bytes).count == 50);
+  CHECK(transport->read(bytes).status == IoStatus::end);
+}
+
+TEST_CASE("what is wanted and not taken is told again at each turn") {
+  const std::string name = each_backend();
+  IOLoop loop(make(name));
+  auto [mine, theirs] = connected_sockets();
+  const std::unique_ptr<Transport> transport = std::move(*FdTransport::make(reactor_of(loop), std::move(mine)));
+  Listening listener;
+  transport->set_listener(&listener);
+  transport->want(true, false);
+  REQUIRE(::write(theirs.get(), "x", 1) == 1);
+  for (int turn = 1; turn <= 20; ++turn) {
+    loop.backend().wait(kAlready);
+    loop.turn();
+    CHECK(listener.notices >= turn);
+  }
+}
+
+TEST_CASE("a reset is told once, and as the reason of every later call") {
+  IOLoop loop(make("epoll"));
+  const auto test = [](Reactor& reactor) -> Future<void> {
+    Listener listener = co_await listen("tcp://127.0.0.1:0");
+    const Address address = loopback(Url::parse(listener.url()).value().port);
+    Descriptor socket = std::move(*open_stream_socket(address));
+    ::connect(socket.get(), address.get(), address.length());
+    IOStream server = co_await listener.accept();
+    const std::unique_ptr<Transport> transport = std::move(*FdTransport::make(reactor, std::move(socket)));
+    Listening heard;
+    transport->set_listener(&heard);
+    server.abort();
+    while (heard.failures.empty()) co_await sleep_for(Duration::zero());
+    co_await sleep_for(Duration::zero());
+    CHECK(heard.failures.size() == 1);
+    CHECK(heard.failures.at(0) == Errc::reset);
+    std::array<std::byte, 100> bytes;
+    CHECK(transport->read(bytes).error == Errc::reset);
+  };
+  run(loop, test(reactor_of(loop)));
+}
+
+TEST_CASE("what outlives its loop touches nothing and can be destroyed") {
+  const std::string name = each_backend();
+  auto loop = std::make_unique<IOLoop>(make(name));
+  auto [mine, theirs] = connected_sockets();
+  const std::unique_ptr<Transport> transport = std::move(*FdTransport::make(reactor_of(*loop), std::move(mine)));
+  Future<Listener> listening = listen("tcp://127.0.0.1:0");
+  const Listener listener = run(*loop, std::move(listening));
+  Future<IOStream> connecting = connect(listener.url());
+  Future<IOStream> resolving = connect("tcp://localhost:1");
+  transport->want(true, true);
+  loop.reset();
+  transport->want(false, true);
+  REQUIRE(connecting.done());
+  REQUIRE(resolving.done());
+  CHECK_FALSE(connecting.take_result().ok());
+  CHECK_FALSE(resolving.take_result().ok());
+}
+
+TEST_CASE("a name is resolved beside the loop, and a dropped question is no trouble") {
+  const std::string name = each_backend();
+  IOLoop loop(make(name));
+  for (int i = 0; i < 20; ++i) {
+    const Future<IOStream> dropped = connect("tcp://localhost:1");
+    loop.turn();
+  }
+  const auto test = []() -> Future<void> {
+    Future<IOStream> connecting = connect("tcp://no-such-name.invalid:1");
+    const Result<IOStream> stream = co_await as_result(std::move(connecting));
+    CHECK(stream.reason() == Errc::unresolved);
+    CHECK(stream.failure().message().find("no address for 'no-such-name.invalid'") != std::string::npos);
+  };
+  run(loop, test());
+}
+
 // ---- accepting
 
 TEST_CASE("a listener that runs out of descriptors waits and serves again when there are some") {
   const Silence silence;
-  const std::string name = backend();
+  const std::string name = each_backend();
   IOLoop loop(make(name));
   const auto test = []() -> Future<void> {
     Listener listener = co_await listen("tcp://127.0.0.1:0");
@@ -316,7 +426,7 @@ TEST_CASE("a listener that runs out of descriptors waits and serves again when t
 }
 
 TEST_CASE("a connection that could not be opened for want of descriptors fails with that name") {
-  const std::string name = backend();
+  const std::string name = each_backend();
   IOLoop loop(make(name));
   const auto test = []() -> Future<void> {
     Listener listener = co_await listen("tcp://127.0.0.1:0");
@@ -329,10 +439,11 @@ TEST_CASE("a connection that could not be opened for want of descriptors fails w
 }
 
 TEST_CASE("an accept dropped after its connection came leaves the connection for the next one") {
-  const std::string name = backend();
+  const std::string name = each_backend();
   IOLoop loop(make(name));
   const auto test = [](Network& network) -> Future<void> {
-    Future<std::unique_ptr<Acceptor>> listening = network.listen(Url::parse("tcp://127.0.0.1:0").value(), ListenOptions());
+    Future<std::unique_ptr<Acceptor>> listening =
+        network.listen(Url::parse("tcp://127.0.0.1:0").value(), ListenOptions());
     const std::unique_ptr<Acceptor> acceptor = co_await std::move(listening);
     Future<std::unique_ptr<Transport>> first = acceptor->accept();
     IOStream client = co_await connect(acceptor->url().to_string());
@@ -352,7 +463,7 @@ TEST_CASE("an accept dropped after its connection came leaves the connection for
 // ---- signals
 
 TEST_CASE("a signal runs its handler on the loop, and the former disposition comes back") {
-  const std::string name = backend();
+  const std::string name = each_backend();
   IOLoop loop(make(name));
   int arrived = 0;
   REQUIRE(loop.on_signal(SIGUSR1, [&] {
@@ -365,84 +476,8 @@ TEST_CASE("a signal runs its handler on the loop, and the former disposition com
   CHECK(arrived == 1);
 
   REQUIRE(loop.on_signal(SIGUSR1, {}));
-  struct sigaction now {};
+  struct sigaction now{};
   ::sigaction(SIGUSR1, nullptr, &now);
   CHECK(now.sa_handler == SIG_DFL);
   CHECK_FALSE(loop.on_signal(SIGKILL, [] {}));
-}
-
-// ---- stdin and stdout
-
-TEST_CASE("stdin from a file gives all of it and then the end") {
-  const std::string name = backend();
-  const std::string text(300'000, 'x');
-  const Descriptor file = file_with(text);
-  CHECK(read_as_stdin(name, file.get()) == text);
-}
-
-TEST_CASE("stdin from /dev/null ends at once") {
-  const std::string name = backend();
-  const Descriptor null = open_null(O_RDONLY);
-  CHECK(read_as_stdin(name, null.get()).empty());
-}
-
-TEST_CASE("a closed stdin ends at once") {
-  const std::string name = backend();
-  int closed;
-  {
-    const Descriptor null(::fcntl(0, F_DUPFD_CLOEXEC, 900));
-    closed = null.get();
-  }
-  CHECK(read_as_stdin(name, closed).empty());
-}
-
-TEST_CASE("an inherited pipe is read without being made nonblocking") {
-  const std::string name = backend();
-  int ends[2];
-  REQUIRE(::pipe(ends) == 0);
-  const Descriptor reading(ends[0]);
-  Descriptor writing(ends[1]);
-  REQUIRE(::write(writing.get(), "pipe\n", 5) == 5);
-  writing.reset();
-  CHECK(read_as_stdin(name, reading.get()) == "pipe\n");
-  CHECK((::fcntl(reading.get(), F_GETFL) & O_NONBLOCK) == 0);
-}
-
-TEST_CASE("a stdout whose reader has gone is a reset connection and raises no signal") {
-  const std::string name = backend();
-  IOLoop loop(make(name));
-  int ends[2];
-  REQUIRE(::pipe(ends) == 0);
-  const Descriptor writing(ends[1]);
-  ::close(ends[0]);
-  const Descriptor null = open_null(O_RDONLY);
-  IOStream stream = stdio_on(loop, null.get(), writing.get());
-  const auto test = [](IOStream& out) -> Future<void> {
-    co_await out.write("nobody reads this\n");
-    Future<void> flushing = out.flush();
-    const Result<void> flushed = co_await as_result(std::move(flushing));
-    CHECK(flushed.reason() == Errc::reset);
-  };
-  run(loop, test(stream));
-}
-
-TEST_CASE("ending a stdout that is a pipe tells its reader and leaves the descriptor's number taken") {
-  const std::string name = backend();
-  IOLoop loop(make(name));
-  int ends[2];
-  REQUIRE(::pipe(ends) == 0);
-  const Descriptor reading(ends[0]);
-  const Descriptor writing(ends[1]);
-  const Descriptor null = open_null(O_RDONLY);
-  IOStream stream = stdio_on(loop, null.get(), writing.get());
-  const auto test = [](IOStream& out) -> Future<void> {
-    co_await out.write("last words");
-    co_await out.shutdown_write();
-  };
-  run(loop, test(stream));
-
-  char bytes[64];
-  CHECK(::read(reading.get(), bytes, sizeof bytes) == 10);
-  CHECK(::read(reading.get(), bytes, sizeof bytes) == 0);
-  CHECK(::fcntl(writing.get(), F_GETFD) != -1);
 }

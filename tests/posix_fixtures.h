@@ -1,0 +1,34 @@
+// What the tests of the descriptor backends share.
+#pragma once
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <memory>
+#include <string>
+
+#include "backends/posix/posix_backend.h"
+#include "twinloop/detail/builtin.h"
+#include "twinloop/ioloop.h"
+#include "twinloop/timing.h"
+
+namespace twinloop::testing {
+
+inline std::string each_backend() { return GENERATE(as<std::string>(), "epoll", "select"); }
+
+inline std::unique_ptr<Backend> make(const std::string& name) {
+  for (const detail::BackendEntry& entry : detail::builtin_backends()) {
+    if (entry.name == name) return entry.make();
+  }
+  throw Error(Errc::unknown_backend, name);
+}
+
+inline detail::Reactor& reactor_of(IOLoop& loop) {
+  return static_cast<detail::PosixBackend&>(loop.backend()).reactor();
+}
+
+template <class T>
+T run(IOLoop& loop, Future<T> work) {
+  return loop.run_sync([&work] { return with_timeout(std::chrono::seconds(20), std::move(work)); });
+}
+
+}  // namespace twinloop::testing
