@@ -7,6 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 # PACKAGE=PROBE, the probe being a command or a file; what is found by its probe is not installed again.
 readonly BUILD_TOOLS=(g++=g++ cmake=cmake ninja-build=ninja pkg-config=pkg-config git=git python3=python3
   libcli11-dev=/usr/include/CLI/CLI.hpp)
+readonly BENCH_TOOLS=(libbenchmark-dev=/usr/include/benchmark/benchmark.h)
 readonly TEST_PEERS=(socat=socat netcat-openbsd=nc curl=curl brotli=brotli chromium=chromium
   clang-19=clang++-19 libclang-rt-19-dev=/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.tsan-*.a
   clang-format-19=clang-format-19 clang-tidy-19=clang-tidy-19)

@@ -356,6 +356,8 @@ TEST_CASE("a reset is told once, and as the reason of every later call") {
     transport->set_listener(&heard);
     server.abort();
     while (heard.failures.empty()) co_await sleep_for(Duration::zero());
+    transport->want(true, true);
+    co_await sleep_for(Duration::zero());
     co_await sleep_for(Duration::zero());
     CHECK(heard.failures.size() == 1);
     CHECK(heard.failures.at(0) == Errc::reset);

@@ -38,8 +38,8 @@ bool concerns_one_connection(int error) noexcept {
 
 Result<std::unique_ptr<Acceptor>> PosixAcceptor::make(Reactor& reactor, Descriptor listening, Url url) {
   std::unique_ptr<PosixAcceptor> acceptor(new PosixAcceptor(reactor.loop(), std::move(listening), std::move(url)));
-  const std::error_code error = acceptor->registration_.begin(reactor, acceptor->listening_.get(), *acceptor,
-                                                              Interest::none, Trigger::level);
+  const std::error_code error =
+      acceptor->registration_.begin(reactor, acceptor->listening_.get(), *acceptor, Interest::none, Trigger::level);
   if (error) return Failure(error);
   return std::unique_ptr<Acceptor>(std::move(acceptor));
 }
@@ -79,8 +79,8 @@ PosixAcceptor::Taken PosixAcceptor::take_one() {
   if (error == EAGAIN || error == EWOULDBLOCK) return Taken::none;
   if (concerns_one_connection(error)) return Taken::one;
   if (!std::exchange(exhausted_, true)) {
-    log(LogLevel::warning, url_.to_string() + ": accepting failed (" + from_errno(error).message() +
-                               "); trying again every 100 ms");
+    log(LogLevel::warning,
+        url_.to_string() + ": accepting failed (" + from_errno(error).message() + "); trying again every 100 ms");
   }
   return Taken::exhausted;
 }

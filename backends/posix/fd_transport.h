@@ -54,7 +54,7 @@ class FdTransport final : public Pooled, public Transport, private FdListener, p
   std::uint8_t unwanted_edges_ = 0;
   bool maybe_readable_ : 1 = true;
   bool maybe_writable_ : 1 = true;
-  bool watches_write_ : 1 = false;     // edge-triggered: asked for once, then kept
+  bool watches_write_ : 1 = false;      // edge-triggered: asked for once, then kept
   bool short_read_empties_ : 1 = true;  // false once an end or urgent data may stand behind a short read
   bool want_read_ : 1 = false;
   bool want_write_ : 1 = false;

@@ -36,7 +36,7 @@ Resolution look_up(const std::string& host, std::uint16_t port, int flags) {
 
 // "::" takes connections of both kinds and so comes first.
 void put_ipv6_first(std::vector<Address>& addresses) {
-  std::stable_partition(addresses.begin(), addresses.end(), [](const Address& a) { return a.family() == AF_INET6; });
+  std::partition(addresses.begin(), addresses.end(), [](const Address& a) { return a.family() == AF_INET6; });
 }
 
 }  // namespace

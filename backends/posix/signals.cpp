@@ -57,7 +57,7 @@ bool begin_watching(int number) {
   const std::lock_guard lock(registry_mutex);
   Watched& entry = watched[static_cast<std::size_t>(number)];
   if (entry.loops == 0) {
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = &twinloop_on_signal;
     action.sa_flags = SA_RESTART;
     ::sigemptyset(&action.sa_mask);

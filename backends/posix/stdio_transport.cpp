@@ -31,7 +31,7 @@ bool is_ready(int fd, short events) noexcept {
 
 // A pipe's reader that has gone is an error to report, not a reason to die.
 void ignore_sigpipe() noexcept {
-  struct sigaction current {};
+  struct sigaction current{};
   if (::sigaction(SIGPIPE, nullptr, &current) == 0 && current.sa_handler == SIG_DFL) ::signal(SIGPIPE, SIG_IGN);
 }
 
@@ -67,7 +67,7 @@ std::error_code StdioTransport::begin(Reactor& reactor) {
 // ---- one side
 
 StdioTransport::Kind StdioTransport::Side::kind_of(int fd) noexcept {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd, &status) != 0) return Kind::closed;
   if (S_ISSOCK(status.st_mode)) return Kind::socket;
   if (S_ISFIFO(status.st_mode)) return Kind::pipe;

@@ -30,6 +30,7 @@ class StdioTransport final : public Transport, private TurnHook {
   void close(std::error_code reason) noexcept override;
   void want(bool read, bool write) override;
   void set_listener(TransportListener* listener) noexcept override;
+  bool close_may_lose_output() const noexcept override { return false; }
   bool reports_end_early() const noexcept override;
   std::string description() const override { return "stdio:"; }
 

@@ -92,10 +92,14 @@ class SelectPoller final : public Poller {
   Entry& entry_of(int fd) noexcept { return entries_[static_cast<std::size_t>(fd)]; }
 
   void set(int fd, Interest interest) noexcept {
-    if (wants(interest, Interest::read)) FD_SET(fd, &reading_);
-    else FD_CLR(fd, &reading_);
-    if (wants(interest, Interest::write)) FD_SET(fd, &writing_);
-    else FD_CLR(fd, &writing_);
+    if (wants(interest, Interest::read))
+      FD_SET(fd, &reading_);
+    else
+      FD_CLR(fd, &reading_);
+    if (wants(interest, Interest::write))
+      FD_SET(fd, &writing_);
+    else
+      FD_CLR(fd, &writing_);
   }
 
   void collect(const fd_set& readable, const fd_set& writable, int count, EventBatch& batch) {
@@ -104,7 +108,8 @@ class SelectPoller final : public Poller {
       const bool write = FD_ISSET(fd, &writable);
       count -= static_cast<int>(read) + static_cast<int>(write);
       if (!entry_of(fd).used || !(read || write)) continue;
-      batch.push_back({entry_of(fd).key, (read ? Ready::readable : Ready::none) | (write ? Ready::writable : Ready::none)});
+      batch.push_back(
+          {entry_of(fd).key, (read ? Ready::readable : Ready::none) | (write ? Ready::writable : Ready::none)});
     }
   }
 

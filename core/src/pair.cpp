@@ -77,6 +77,7 @@ class PairEnd final : public Transport, public TurnHook {
   }
 
   bool reports_end_early() const noexcept override { return true; }
+  bool close_may_lose_output() const noexcept override { return false; }
   std::string description() const override { return "pair:"; }
 
   void on_turn() override {

@@ -168,7 +168,9 @@ class Linger final : public Pooled, public TransportListener, public CloseHook, 
   // Deletes itself at the end.
   void advance() {
     bool blocked = false;
-    if (!send(blocked) || !discard()) return finish();
+    if (!send(blocked)) return finish();
+    if (shut_down_ && !transport_->close_may_lose_output()) return finish();
+    if (!discard()) return finish();
     if (shut_down_ && input_ended_) return finish();
     transport_->want(!input_ended_, blocked);
   }

@@ -72,6 +72,7 @@ Result<Url> Url::parse(std::string_view text) {
 
 std::string Url::authority() const {
   std::string text = host.find(':') == std::string::npos ? host : "[" + host + "]";
+  if (port == 0) return text;
   char digits[8];
   const auto end = std::to_chars(digits, digits + sizeof digits, static_cast<unsigned>(port)).ptr;
   return text.append(":").append(digits, end);

@@ -67,6 +67,7 @@ Future<T> with_deadline(TimePoint when, Future<T> work) {
   }
   if (!work.done()) {
     work = Future<T>();
+    timer.result();  // throws when it was not the time that came but the loop's end
     throw_error(Errc::timeout);
   }
   co_return co_await std::move(work);

@@ -85,6 +85,10 @@ class Transport {
   // True when on_peer_end() comes even with unread bytes in front of it and nobody reading (epoll's RDHUP, the browser).  Where
   // it is false IOStream reads ahead a little while nobody reads, to notice.
 
+  virtual bool close_may_lose_output() const noexcept { return true; }
+  // Whether closing with unread input can lose what was handed down before (a TCP reset does).  Where it cannot, a closed stream
+  // does not linger for the peer's end.
+
   virtual std::string description() const { return {}; }
   // For messages: "tcp://127.0.0.1:4711".
 };

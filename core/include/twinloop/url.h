@@ -20,7 +20,7 @@ struct Url {
 
   std::string to_string() const;
   std::string authority() const;
-  // "host:port", with brackets where the host is an IPv6 address.
+  // "host:port", with brackets where the host is an IPv6 address; "host" alone while the port is 0.
 };
 
 }  // namespace twinloop

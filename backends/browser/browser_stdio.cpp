@@ -1,0 +1,50 @@
+#include "backends/browser/browser_stdio.h"
+
+#include "backends/browser/glue.h"
+
+namespace twinloop::detail {
+
+BrowserStdio::BrowserStdio() : loop_(IOLoop::current()) { host::watch_input(this); }
+
+void BrowserStdio::on_event() {
+  maybe_readable_ = true;
+  if (want_read_) loop_.add_hook(*this);
+}
+
+IoResult BrowserStdio::read(Bytes into) {
+  const int count = host::read_input(reinterpret_cast<char*>(into.data()), static_cast<int>(into.size()));
+  if (count == host::kInputEnd) return IoResult::end();
+  if (count > 0) return IoResult::done(static_cast<std::size_t>(count));
+  maybe_readable_ = false;
+  return IoResult::would_block();
+}
+
+IoResult BrowserStdio::write(std::span<const ConstBytes> pieces) {
+  if (output_ended_) return IoResult::failed(Errc::local);
+  const ConstBytes piece = pieces.front();
+  host::write_output(reinterpret_cast<const char*>(piece.data()), static_cast<int>(piece.size()));
+  return IoResult::done(piece.size());
+}
+
+IoResult BrowserStdio::shutdown_write() {
+  output_ended_ = true;
+  return IoResult::done();
+}
+
+void BrowserStdio::close(std::error_code) noexcept {
+  unlink();
+  listener_ = nullptr;
+  host::watch_input(nullptr);
+}
+
+void BrowserStdio::want(bool read, bool write) {
+  want_read_ = read;
+  want_write_ = write;
+  if ((read && maybe_readable_) || write) loop_.add_hook(*this);
+}
+
+void BrowserStdio::on_turn() {
+  if (listener_ != nullptr && (want_read_ || want_write_)) listener_->on_ready(want_read_, want_write_);
+}
+
+}  // namespace twinloop::detail

@@ -1,0 +1,38 @@
+// `stdio:` in a page or under Node's JavaScript: lines in from Module['twinloop']['input'], bytes out to its 'output'.
+#pragma once
+
+#include "twinloop/ioloop.h"
+#include "twinloop/transport.h"
+
+namespace twinloop::detail {
+
+class BrowserStdio final : public Transport, public TurnHook {
+ public:
+  BrowserStdio();
+  ~BrowserStdio() override { close(Errc::local); }
+
+  IoResult read(Bytes into) override;
+  IoResult write(std::span<const ConstBytes> pieces) override;
+  IoResult shutdown_write() override;
+  void close(std::error_code reason) noexcept override;
+  void want(bool read, bool write) override;
+  void set_listener(TransportListener* listener) noexcept override { listener_ = listener; }
+  bool reports_end_early() const noexcept override { return true; }
+  bool close_may_lose_output() const noexcept override { return false; }
+  std::string description() const override { return "stdio:"; }
+
+  void on_event();
+  // From the host: there is input, or its end.
+
+ private:
+  void on_turn() override;
+
+  IOLoop& loop_;
+  TransportListener* listener_ = nullptr;
+  bool want_read_ = false;
+  bool want_write_ = false;
+  bool maybe_readable_ = true;
+  bool output_ended_ = false;
+};
+
+}  // namespace twinloop::detail

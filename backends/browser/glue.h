@@ -1,0 +1,49 @@
+// What C++ asks of the host's JavaScript.  Every function returns codes and never throws; bytes and strings are pointer and size.
+// All of it, and the entry points the host calls, is in glue.cpp.
+#pragma once
+
+#include <cstddef>
+
+namespace twinloop::detail {
+
+class BrowserWebSocket;
+class BrowserStdio;
+
+namespace host {
+
+void start();
+// Once, before anything else.
+
+double now();
+// Milliseconds, monotonic.
+
+void request_turn(double delay);
+// Calls IOLoop::turn() after `delay` milliseconds; 0: as soon as the host can; negative: not at all.
+
+enum OpenError { kNoWebSocket = -1, kRefused = -2 };
+int open_socket(BrowserWebSocket* self, const char* url, const char* protocols, int limit);
+// A handle, or an OpenError.  `protocols` are separated by commas.  More than `limit` bytes held unread close it with 3009.
+
+int read_socket(int socket, char* into, int size);
+int held_by_socket(int socket);
+// Bytes received and not yet read.
+int send_to_socket(int socket, const char* bytes, int size);
+// 0, or negative when the host refused.
+int buffered_by_socket(int socket);
+bool speaks_stream_protocol(int socket);
+void close_socket(int socket, int code);
+// Forgets it; the host delivers what it buffered.
+
+enum InputStatus { kInputEnd = -1 };
+void watch_input(BrowserStdio* self);
+int read_input(char* into, int size);
+// Bytes, 0 when there are none now, or kInputEnd.
+void write_output(const char* bytes, int size);
+
+void log(int level, const char* text, int size);
+void exit(int status);
+bool environment(const char* name, char* into, int size);
+// False when there is no such variable.
+
+}  // namespace host
+}  // namespace twinloop::detail

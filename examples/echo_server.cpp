@@ -1,0 +1,37 @@
+// Sends back what it receives, on any number of URLs: echo_server tcp://127.0.0.1:0 ws://127.0.0.1:9000/echo
+#include <string>
+#include <vector>
+
+#include "command_line.h"
+#include "twinloop/net.h"
+
+using namespace twinloop;
+
+// Both run until the peer has gone: the read that fails then ends the coroutine, and with it the stream, which still delivers
+// what was written.
+Future<void> echo_bytes(IOStream stream) {
+  for (;;) co_await stream.write(co_await stream.read_some());
+}
+
+Future<void> echo_lines(IOStream stream) {
+  for (;;) co_await stream.write(co_await stream.read_until("\n"));
+}
+
+Future<void> serve_urls(std::vector<std::string> urls, bool lines) {
+  std::vector<Future<void>> serving;
+  for (const std::string& url : urls) {
+    Listener listener = co_await listen(url);
+    announce(listener.url());
+    serving.push_back(serve(std::move(listener), lines ? echo_lines : echo_bytes));
+  }
+  for (Future<void>& each : serving) co_await each;
+}
+
+int main(int argc, char** argv) {
+  CLI::App app("Sends back what it receives.", "echo_server");
+  std::vector<std::string> urls;
+  bool lines = false;
+  app.add_option("URL", urls, "Where to listen, as tcp://127.0.0.1:0 (port 0: any free one)")->required();
+  app.add_flag("--lines", lines, "Answer line by line");
+  return run_command(app, argc, argv, [&] { return serve_urls(urls, lines); });
+}
