@@ -73,7 +73,7 @@ class Member {
  private:
   bool enter(std::string_view wanted) {
     if (!name_.empty()) return refuse("you are " + name_ + " already"), true;
-    if (!is_name(wanted)) return refuse("a name has 1 to 20 characters, no colon and no comma"), true;
+    if (!is_name(wanted)) return refuse("a name has 1 to 20 characters, no colon, no comma, and is not error"), true;
     if (room_.full()) return refuse("the room is full"), false;
     name_ = room_.free_name(std::string(wanted));
     room_.add(*this);

@@ -104,8 +104,10 @@ int main(int argc, char** argv) {
   CLI::App app("A web page and a chat room, entered over WebSocket or TCP.", "chat_server");
   Settings settings;
   app.add_option("--host", settings.host, "Address to listen on")->capture_default_str();
-  app.add_option("--port", settings.port, "Port of the page and its WebSockets; 0: any free one")->capture_default_str();
-  app.add_option("--chat-port", settings.chat_port, "Port of the room over TCP; 0: any free one")->capture_default_str();
+  app.add_option("--port", settings.port, "Port of the page and its WebSockets; 0: any free one")
+      ->capture_default_str();
+  app.add_option("--chat-port", settings.chat_port, "Port of the room over TCP; 0: any free one")
+      ->capture_default_str();
   app.add_option("--web-root", settings.web_root, "Folder of the page")->capture_default_str();
   Demo demo;  // outlives the loop, whose coroutines use it
   return run_command(app, argc, argv, [&] { return serve_demo(settings, demo); });

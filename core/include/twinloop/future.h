@@ -26,6 +26,12 @@ struct ResultAwaiter;
 template <class T>
 class Promise;
 
+#if defined(__GNUC__) && !defined(__clang__)
+// gcc does not see that the value is destroyed only where source_ says that there is one.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 template <class T = void>
 class [[nodiscard("a dropped Future cancels its work: await it, keep it, or spawn it")]] Future : public FutureBase {
  public:
@@ -128,6 +134,10 @@ class [[nodiscard("a dropped Future cancels its work: await it, keep it, or spaw
     Stored value_;
   };
 };
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 // The producer's end.  One Promise, one Future; both may move.
 template <class T = void>

@@ -52,6 +52,10 @@ class [[nodiscard]] Result {
     assert(ok());
     return *value_;
   }
+  const Value& peek() const noexcept {
+    assert(ok());
+    return *value_;
+  }
   Value* operator->() noexcept {
     assert(ok());
     return &*value_;
