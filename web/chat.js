@@ -54,7 +54,7 @@ export function createChat({ url, module, onStart, onChange, onHeard, onSaid, on
     const connected = next === 'connected';
     const busy = next === 'leaving';
     message.disabled = byId('send').disabled = !connected;
-    message.placeholder = connected ? 'Say something, or /who' : 'Join the room to talk';
+    message.placeholder = connected ? 'Message, or /who' : 'Join the room to talk';
     nameField.disabled = connected || busy || next === 'connecting';
     byId('toggle').disabled = busy;
     byId('toggle').textContent = kButtons[next];
@@ -135,7 +135,7 @@ export function createChat({ url, module, onStart, onChange, onHeard, onSaid, on
     program = null;
     if (status === 0) return setState('idle', 'Not connected');
     const text = reason || lastError || `the program ended with status ${status}`;
-    setState('lost', `Connection lost: ${text}`);
+    setState('lost', `Connection lost: ${text.split(': ').at(-1)}`);
     append(element('div', 'line told wrong', `The connection is gone: ${text}. “Join again” reconnects.`), '');
   }
 

@@ -4,6 +4,7 @@ import { drawPlot, histogram } from './plot.js';
 
 const kMessage = new Uint8Array(32).fill(0x2e);
 const kPause = 50;        // ms between round trips
+const kWarmUp = 20;       // round trips of a new connection that do not count
 const kKept = 1000;       // samples that the figures are made of
 const kRedraw = matchMedia('(prefers-reduced-motion: reduce)');
 const byId = (id) => document.getElementById(id);
@@ -59,12 +60,17 @@ export function createEcho({ url }) {
     if (byId('rtt-table').closest('details').open) showTable(histogram(samples, figures, 10));
   }
 
+  async function roundTrip(stream) {
+    const begin = performance.now();
+    await stream.write(kMessage);
+    await stream.readBytes(kMessage.length);
+    return performance.now() - begin;
+  }
+
   async function measure(stream) {
+    for (let i = 0; i < kWarmUp; ++i) await roundTrip(stream);
     while (mayRun()) {
-      const begin = performance.now();
-      await stream.write(kMessage);
-      await stream.readBytes(kMessage.length);
-      samples.push(performance.now() - begin);
+      samples.push(await roundTrip(stream));
       if (samples.length > kKept) samples.shift();
       count += 1;
       draw(false);
@@ -86,7 +92,7 @@ export function createEcho({ url }) {
         stream.close();
       } catch (error) {
         const wait = Math.min(30, 2 ** ++failures);
-        setState(`No answer (${error.message}); next try in ${wait} s`);
+        setState(`No answer, ${error.message.split(': ').at(-1)}; next try in ${wait} s`);
         await sleep(wait * 1000);
       }
     }

@@ -47,7 +47,8 @@ export async function loadModule(config) {
 export async function showModule({ figures }) {
   byId('module-raw').replaceChildren(...kilobytes(figures.raw));
   byId('module-transferred').replaceChildren(...kilobytes(figures.transferred || figures.raw));
-  byId('module-load').textContent = 'as this server sends it, uncompressed';
+  const compressed = figures.transferred > 0 && figures.transferred < 0.9 * figures.raw;
+  byId('module-load').textContent = compressed ? 'compressed on its way here' : 'headers included, not compressed';
   byId('module-ready').replaceChildren(...milliseconds(figures.fetchTime + figures.compileTime));
   byId('module-compile').textContent =
     `${figures.fetchTime.toFixed(1)} ms to fetch, ${figures.compileTime.toFixed(1)} ms to compile`;

@@ -1,0 +1,45 @@
+// Every behaviour that needs no platform, in wasm: in Node and in headless Chromium.
+import assert from 'node:assert/strict';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { demo, runInPage, runWasm, startBrowser, startServer, wasmFile } from './support.mjs';
+
+async function report(t, { status, output, error }) {
+  const lines = output.split('\n');
+  const planned = Number(/^1\.\.(\d+)$/.exec(lines[0] ?? '')?.[1] ?? 0);
+  assert.ok(planned > 50, `the plan says ${lines[0]}; ${error}`);
+  let seen = 0;
+  for (const [index, line] of lines.entries()) {
+    const result = /^(not )?ok \d+ - (.*?)( # SKIP (.*))?$/.exec(line);
+    if (!result) continue;
+    seen += 1;
+    const [, failed, name, , skip] = result;
+    await t.test(name, skip ? { skip } : {}, () => assert.ok(!failed, lines[index + 1]));
+  }
+  assert.equal(seen, planned, 'every planned behaviour reported');
+  assert.equal(status, 0, error);
+}
+
+test('the behaviours in Node', async (t) => {
+  await report(t, await runWasm('conformance', [], ''));
+});
+
+test('the behaviours in Chromium', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'twinloop-page-'));
+  await cp(join(demo, 'twinloop'), join(folder, 'twinloop'), { recursive: true });
+  for (const file of ['conformance.mjs', 'conformance.wasm']) await cp(wasmFile(file), join(folder, file));
+  await writeFile(join(folder, 'index.html'), '<!doctype html><title>behaviours</title><link rel="icon" href="data:,">');
+  const server = await startServer('chat_server', ['--port', '0', '--chat-port', '0', '--web-root', folder], 2);
+  const browser = await startBrowser();
+  try {
+    const page = await browser.context.newPage();
+    await page.goto(server.urls[0]);
+    await report(t, await runInPage(page, 'conformance', [], ''));
+  } finally {
+    await browser.stop();
+    await server.stop();
+    await rm(folder, { recursive: true });
+  }
+});
