@@ -33,7 +33,6 @@ Future<void> hop_through_the_queue(benchmark::State& state) {
   }
 }
 
-
 Future<int> wait_for(Future<int> value) { co_return co_await std::move(value); }
 
 Future<void> child_that_waits(benchmark::State& state) {

@@ -1,6 +1,5 @@
 // A chat client, compiled twice and unchanged: for a terminal, where TCP or
 // WebSocket carries it, and to WebAssembly, where the page's WebSocket does.
-//
 //   chat_client [URL] [NAME]       tcp://host:port, or ws://host:port/chat
 #include <string>
 
@@ -34,8 +33,9 @@ Future<void> send_lines(IOStream& terminal, IOStream& room) {
 
 Future<void> chat(IOStream room, IOStream terminal, std::string name) {
   co_await room.write("name " + name + "\n");
-  Future<void> sending = send_lines(terminal, room);  // goes on beside the next line,
-  co_await print_lines(room, terminal);               // and is cancelled when this ends
+  // Sending goes on beside printing, and is cancelled when printing ends.
+  Future<void> sending = send_lines(terminal, room);
+  co_await print_lines(room, terminal);
 }
 
 Future<void> join(std::string url, std::string name) {

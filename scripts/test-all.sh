@@ -66,6 +66,10 @@ npm_tests() { # --test-reporter is the package's choice; its counts are read fro
   scripts/setup-js.sh && (cd bindings/js && npm test)
 }
 
+web_tests() { # what runs the wasm half: the behaviours, the transcript, the page, and the programs' command lines
+  cmake --build --preset wasm --target demo_site && node --test tests/web/*.test.mjs
+}
+
 # --- the run ------------------------------------------------------------------------------------------------------------------
 
 mkdir -p "$LOGS"
@@ -86,6 +90,7 @@ fi
 if [[ $wasm == yes ]]; then
   step wasm build_and_test wasm
   if [[ -f bindings/js/package.json ]]; then step "npm package" npm_tests; fi
+  step "wasm in Node and Chromium" web_tests
 else
   printf '== wasm: no usable Emscripten (see above)\n'
   if in_ci; then failed=$((failed + 1)); failed_steps+=("wasm setup"); else printf '   SKIPPED\n'; fi

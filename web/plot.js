@@ -10,23 +10,34 @@ function shape(tag, attributes, text) {
   return node;
 }
 
-// The smallest of 1, 2, 5 × 10ⁿ that is at least this.
-function roundUp(value) {
-  const power = 10 ** Math.floor(Math.log10(value));
-  return power * [1, 2, 5, 10].find((step) => step * power >= value * 0.999999);
+// 1, 2, 5 × 10ⁿ, on both sides of everything that is drawn.
+function ticksAround(low, high) {
+  const ticks = [];
+  for (let n = Math.floor(Math.log10(low)); n <= Math.ceil(Math.log10(high)); ++n) {
+    ticks.push(...[1, 2, 5].map((digit) => digit * 10 ** n));
+  }
+  const first = ticks.findLastIndex((tick) => tick <= low);
+  const last = ticks.findIndex((tick) => tick >= high);
+  return ticks.slice(Math.max(first, 0), last + 1);
 }
 
-function topOf({ p50, p99 }) {
-  const step = roundUp(Math.max(p99 * 1.25, p50 * 2, 0.04) / 4);
-  return { step, top: step * Math.ceil((Math.max(p99 * 1.25, p50 * 2)) / step) };
+// The scale is logarithmic: one slow round trip does not flatten all others.
+function scaleOf(samples, { p99 }) {
+  const low = Math.max(0.01, samples.reduce((least, sample) => Math.min(least, sample), Infinity));
+  const ticks = ticksAround(low, Math.max(p99 * 1.1, low * 4));
+  return { ticks, bottom: ticks[0], top: ticks.at(-1) };
 }
 
-// What lies above the top counts in the last bin.
+// Bins of equal ratio; what lies above the top counts in the last one.
 export function histogram(samples, figures, number) {
-  const { top } = topOf(figures);
-  const width = top / number;
-  const bins = Array.from({ length: number }, (_, i) => ({ from: i * width, to: (i + 1) * width, count: 0, last: i === number - 1 }));
-  for (const sample of samples) bins[Math.min(number - 1, Math.floor(sample / width))].count += 1;
+  const { bottom, top } = scaleOf(samples, figures);
+  const ratio = Math.log(top / bottom) / number;
+  const edge = (i) => bottom * Math.exp(i * ratio);
+  const bins = Array.from({ length: number }, (_, i) => ({ from: edge(i), to: edge(i + 1), count: 0, last: i === number - 1 }));
+  for (const sample of samples) {
+    const index = Math.floor(Math.log(sample / bottom) / ratio);
+    bins[Math.max(0, Math.min(number - 1, index))].count += 1;
+  }
   return bins;
 }
 
@@ -35,17 +46,20 @@ export function drawPlot(svg, samples, figures) {
   const height = svg.clientHeight;
   if (width === 0) return;
   svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
-  const { step, top } = topOf(figures);
-  const left = 52;
+  const scale = scaleOf(samples, figures);
+  const left = 56;
   const right = Math.round(width * 0.82);
   const bottom = height - 6;
-  const y = (value) => bottom - (Math.min(value, top) / top) * (bottom - 8);
+  const unit = (bottom - 8) / Math.log(scale.top / scale.bottom);
+  const y = (value) => bottom - Math.log(Math.min(Math.max(value, scale.bottom), scale.top) / scale.bottom) * unit;
   const nodes = [];
 
-  for (let value = 0; value <= top * 1.001; value += step) {
-    nodes.push(shape('line', { class: 'grid', x1: left, x2: width, y1: y(value), y2: y(value) }));
-    const digits = step < 0.1 ? 2 : step < 1 ? 1 : 0;
-    nodes.push(shape('text', { x: left - 8, y: y(value) + 4, 'text-anchor': 'end' }, `${value.toFixed(digits)} ms`));
+  const crowded = scale.ticks.length > 7;
+  for (const tick of scale.ticks) {
+    const isPower = Number.isInteger(Number(Math.log10(tick).toFixed(6)));
+    nodes.push(shape('line', { class: isPower || !crowded ? 'grid' : 'grid faint', x1: left, x2: width, y1: y(tick), y2: y(tick) }));
+    if (crowded && !isPower) continue;
+    nodes.push(shape('text', { x: left - 8, y: y(tick) + 4, 'text-anchor': 'end' }, `${Number(tick.toPrecision(1))} ms`));
   }
 
   const shown = samples.slice(-kShown);

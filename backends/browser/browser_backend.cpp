@@ -57,7 +57,8 @@ Future<std::unique_ptr<Transport>> BrowserNetwork::connect(Url url, const Connec
 }
 
 Future<std::unique_ptr<Acceptor>> BrowserNetwork::listen(Url url, const ListenOptions&) {
-  throw Error(Errc::not_supported, "listen " + url.to_string() + ": a browser accepts no connections; use pair:, or connect to a server");
+  throw Error(Errc::not_supported,
+              "listen " + url.to_string() + ": a browser accepts no connections; use pair:, or connect to a server");
   co_return nullptr;
 }
 

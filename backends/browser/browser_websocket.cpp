@@ -15,18 +15,23 @@ constexpr Duration kSlowestPoll = std::chrono::milliseconds(50);
 enum Event { kOpened = 1, kProgress = 2, kClosed = 3, kRefusedByUs = 4 };
 
 constexpr const char* kUsualCauses =
-    "the browser does not say why; usual causes: nobody listens there, another protocol, a TLS error, mixed content (ws: from an "
+    "the browser does not say why; usual causes: nobody listens there, another protocol, a TLS error, mixed content "
+    "(ws: from an "
     "https: page), a proxy, an Origin or subprotocol that the server refuses";
 
 // A browser lets only 1000 and 3000 to 4999 be sent.
 int code_for(Errc reason) noexcept {
   switch (reason) {
-    case Errc::protocol: return 3002;
+    case Errc::protocol:
+      return 3002;
     case Errc::overflow:
     case Errc::limit:
-    case Errc::unsatisfiable_read: return 3009;
-    case Errc::cancelled: return 3001;
-    default: return 1000;
+    case Errc::unsatisfiable_read:
+      return 3009;
+    case Errc::cancelled:
+      return 3001;
+    default:
+      return 1000;
   }
 }
 
@@ -36,11 +41,15 @@ Errc reason_for(int code) noexcept {
     case 1003:
     case 1007:
     case 3002:
-    case 3003: return Errc::protocol;
+    case 3003:
+      return Errc::protocol;
     case 1009:
-    case 3009: return Errc::overflow;
-    case 1006: return Errc::truncated;
-    default: return Errc::reset;
+    case 3009:
+      return Errc::overflow;
+    case 1006:
+      return Errc::truncated;
+    default:
+      return Errc::reset;
   }
 }
 
@@ -49,7 +58,8 @@ Errc reason_for(int code) noexcept {
 BrowserWebSocket::BrowserWebSocket(std::string url, const ConnectOptions& options)
     : loop_(IOLoop::current()), url_(std::move(url)) {
   if (!options.headers.empty()) {
-    throw Error(Errc::not_supported, "connect " + url_ + ": a browser sends no headers of yours; use the URL's query or a cookie");
+    throw Error(Errc::not_supported,
+                "connect " + url_ + ": a browser sends no headers of yours; use the URL's query or a cookie");
   }
   std::string protocols;
   for (const std::string& protocol : options.protocols) protocols += (protocols.empty() ? "" : ",") + protocol;
@@ -57,11 +67,13 @@ BrowserWebSocket::BrowserWebSocket(std::string url, const ConnectOptions& option
   socket_ = host::open_socket(this, url_.c_str(), protocols.c_str(), limit);
   if (socket_ == host::kNoWebSocket) {
     socket_ = 0;
-    throw Error(Errc::not_supported, "connect " + url_ + ": this host has no WebSocket; pass one (in Node 20 the package `ws`)");
+    throw Error(Errc::not_supported,
+                "connect " + url_ + ": this host has no WebSocket; pass one (in Node 20 the package `ws`)");
   }
   if (socket_ == host::kRefused) {
     socket_ = 0;
-    throw Error(Errc::denied, "connect " + url_ + ": the browser refuses this URL (mixed content, a bad port or a bad subprotocol)");
+    throw Error(Errc::denied,
+                "connect " + url_ + ": the browser refuses this URL (mixed content, a bad port or a bad subprotocol)");
   }
 }
 
@@ -83,8 +95,11 @@ void BrowserWebSocket::on_event(int event, int code) {
         failure_ = reason_for(code);
       }
       break;
-    case kRefusedByUs: failure_ = reason_for(code); break;
-    default: break;
+    case kRefusedByUs:
+      failure_ = reason_for(code);
+      break;
+    default:
+      break;
   }
   arrange();
   loop_.arrange_turn();

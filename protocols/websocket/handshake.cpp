@@ -60,7 +60,8 @@ Refusal refusal_of(const RequestHead& head, const ListenOptions& options) {
   if (key == nullptr || head.count("Sec-WebSocket-Key") != 1 || !is_key(*key)) {
     return {"400 Bad Request", "the Sec-WebSocket-Key is not 16 bytes in base64"};
   }
-  if (!origin_allowed(head, options)) return {"403 Forbidden", "the Origin '" + *head.find("Origin") + "' is not allowed"};
+  if (!origin_allowed(head, options))
+    return {"403 Forbidden", "the Origin '" + *head.find("Origin") + "' is not allowed"};
   return {};
 }
 
@@ -68,7 +69,8 @@ std::string refusal_text(const Refusal& refusal) {
   std::string text = "HTTP/1.1 ";
   text += refusal.status;
   text += "\r\nConnection: close\r\nContent-Type: text/plain\r\n";
-  if (std::string_view(refusal.status).starts_with("426")) text += "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+  if (std::string_view(refusal.status).starts_with("426"))
+    text += "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
   if (std::string_view(refusal.status).starts_with("405")) text += "Allow: GET\r\n";
   text += "Content-Length: " + std::to_string(refusal.why.size() + 1) + "\r\n\r\n" + refusal.why + "\n";
   return text;
@@ -85,8 +87,8 @@ std::string choose_protocol(const RequestHead& head, const ListenOptions& option
 IOStream make_stream(IOStream lower, Role role, bool stream_protocol, const StreamOptions& options) {
   std::string received;
   std::unique_ptr<Transport> transport = lower.detach(received);
-  return IOStream(std::make_unique<WebSocketTransport>(std::move(transport), role, std::move(received), stream_protocol),
-                  options);
+  return IOStream(
+      std::make_unique<WebSocketTransport>(std::move(transport), role, std::move(received), stream_protocol), options);
 }
 
 // ---- the client's side
@@ -95,7 +97,8 @@ std::string request_text(const Url& url, const ConnectOptions& options, const st
   const bool usual_port = url.port == 80;
   std::string host = url.authority();
   if (usual_port) host.resize(host.rfind(':'));
-  std::string text = "GET " + (url.path.empty() || url.path[0] != '/' ? "/" + url.path : url.path) + " HTTP/1.1\r\nHost: " + host +
+  std::string text = "GET " + (url.path.empty() || url.path[0] != '/' ? "/" + url.path : url.path) +
+                     " HTTP/1.1\r\nHost: " + host +
                      "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: " + key +
                      "\r\nSec-WebSocket-Version: 13\r\n";
   std::string protocols;
@@ -112,7 +115,8 @@ std::string complaint_about(const ResponseHead& head, const std::string& key, co
   }
   const std::string* accept = head.fields.find("Sec-WebSocket-Accept");
   if (accept == nullptr || *accept != websocket_accept_key(key)) return "the server's Sec-WebSocket-Accept is wrong";
-  if (head.fields.find("Sec-WebSocket-Extensions") != nullptr) return "the server chose an extension that was not offered";
+  if (head.fields.find("Sec-WebSocket-Extensions") != nullptr)
+    return "the server chose an extension that was not offered";
   const std::string* protocol = head.fields.find("Sec-WebSocket-Protocol");
   if (protocol == nullptr) return {};
   const auto& offered = options.protocols;
@@ -139,11 +143,13 @@ Future<IOStream> accept_websocket(IOStream lower, RequestHead head, const Listen
   if (const Refusal refusal = refusal_of(head, options); refusal.status != nullptr) {
     std::string text = refusal_text(refusal);
     co_await lower.write(std::move(text));
-    throw Error(Errc::protocol, "a WebSocket handshake refused with " + std::string(refusal.status) + ": " + refusal.why);
+    throw Error(Errc::protocol,
+                "a WebSocket handshake refused with " + std::string(refusal.status) + ": " + refusal.why);
   }
   const std::string protocol = choose_protocol(head, options);
-  std::string answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
-                       websocket_accept_key(*head.find("Sec-WebSocket-Key")) + "\r\n";
+  std::string answer =
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
+      websocket_accept_key(*head.find("Sec-WebSocket-Key")) + "\r\n";
   if (!protocol.empty()) answer += "Sec-WebSocket-Protocol: " + protocol + "\r\n";
   answer += "\r\n";
   const StreamOptions stream_options = options.stream;

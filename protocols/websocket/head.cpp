@@ -17,9 +17,8 @@ bool is_token(std::string_view text) noexcept {
 }
 
 bool is_field_text(std::string_view text) noexcept {
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    return c == '\t' || (static_cast<unsigned char>(c) >= ' ' && c != '\x7f');
-  });
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return c == '\t' || (static_cast<unsigned char>(c) >= ' ' && c != '\x7f'); });
 }
 
 std::string_view trimmed(std::string_view text) noexcept {
@@ -45,7 +44,8 @@ bool parse_headers(std::string_view text, RequestHead& head) {
 }
 
 Failure no_head(const char* what, std::string_view text) {
-  return std::make_exception_ptr(Error(Errc::protocol, std::string("no HTTP ") + what + " but '" + excerpt(text) + "'"));
+  return std::make_exception_ptr(
+      Error(Errc::protocol, std::string("no HTTP ") + what + " but '" + excerpt(text) + "'"));
 }
 
 }  // namespace
@@ -93,7 +93,8 @@ Result<RequestHead> parse_request_head(std::string_view text) {
   head.method = line.substr(0, first);
   head.target = line.substr(first + 1, second - first - 1);
   head.version = line.substr(second + 1);
-  const bool target_ok = !head.target.empty() && head.target.find(' ') == std::string::npos && is_field_text(head.target);
+  const bool target_ok =
+      !head.target.empty() && head.target.find(' ') == std::string::npos && is_field_text(head.target);
   if (!is_token(head.method) || !target_ok || !head.version.starts_with("HTTP/1.") || head.version.size() != 8) {
     return no_head("request", text);
   }

@@ -11,7 +11,7 @@ namespace twinloop::detail {
 
 struct ResponseHead {
   int status = 0;
-  std::string line;  // the first line, for messages
+  std::string line;    // the first line, for messages
   RequestHead fields;  // only its headers
 };
 

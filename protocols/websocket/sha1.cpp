@@ -19,7 +19,10 @@ void add_block(State& state, const std::uint8_t* block) noexcept {
   for (std::size_t i = 16; i < 80; ++i) w[i] = std::rotl(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
   auto [a, b, c, d, e] = state;
   for (std::size_t i = 0; i < 80; ++i) {
-    const std::uint32_t f = i < 20 ? (b & c) | (~b & d) : i < 40 ? b ^ c ^ d : i < 60 ? (b & c) | (b & d) | (c & d) : b ^ c ^ d;
+    const std::uint32_t f = i < 20   ? (b & c) | (~b & d)
+                            : i < 40 ? b ^ c ^ d
+                            : i < 60 ? (b & c) | (b & d) | (c & d)
+                                     : b ^ c ^ d;
     const std::uint32_t k = i < 20 ? 0x5a827999 : i < 40 ? 0x6ed9eba1 : i < 60 ? 0x8f1bbcdc : 0xca62c1d6;
     const std::uint32_t next = std::rotl(a, 5) + f + e + k + w[i];
     e = d;

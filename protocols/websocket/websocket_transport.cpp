@@ -22,12 +22,17 @@ constexpr std::uint16_t kOverflow = 3009;
 std::uint16_t code_for(Errc reason) noexcept {
   switch (reason) {
     case Errc::local:
-    case Errc::end: return kNormal;
-    case Errc::protocol: return kProtocolError;
-    case Errc::overflow: return kOverflow;
+    case Errc::end:
+      return kNormal;
+    case Errc::protocol:
+      return kProtocolError;
+    case Errc::overflow:
+      return kOverflow;
     case Errc::limit:
-    case Errc::unsatisfiable_read: return kTooBig;
-    default: return kGoingAway;
+    case Errc::unsatisfiable_read:
+      return kTooBig;
+    default:
+      return kGoingAway;
   }
 }
 
@@ -68,7 +73,8 @@ IoResult WebSocketTransport::read(Bytes into) {
           static_cast<std::size_t>(std::min<std::uint64_t>({payload_left_, held().size(), into.size()}));
       std::memcpy(into.data(), held().data(), count);
       if (frame_.masked) {
-        apply_mask(reinterpret_cast<char*>(into.data()), count, frame_.mask, static_cast<std::size_t>(payload_seen_ % 4));
+        apply_mask(reinterpret_cast<char*>(into.data()), count, frame_.mask,
+                   static_cast<std::size_t>(payload_seen_ % 4));
       }
       take(count);
       payload_left_ -= count;
@@ -132,9 +138,13 @@ bool WebSocketTransport::next_header(IoResult& outcome) {
   }
   const ParsedHeader parsed = parse_frame_header(held(), role_);
   switch (parsed.status) {
-    case ParsedHeader::Status::incomplete: return receive(outcome);
-    case ParsedHeader::Status::malformed: outcome = fail(Errc::protocol, kProtocolError); return false;
-    case ParsedHeader::Status::complete: break;
+    case ParsedHeader::Status::incomplete:
+      return receive(outcome);
+    case ParsedHeader::Status::malformed:
+      outcome = fail(Errc::protocol, kProtocolError);
+      return false;
+    case ParsedHeader::Status::complete:
+      break;
   }
   take(parsed.size);
   return begin_frame(parsed.header, outcome);
@@ -193,7 +203,8 @@ bool WebSocketTransport::handle_close(IoResult& outcome) {
   close_received_ = true;
   std::uint16_t code = kNoCode;
   if (control_.size() >= 2) {
-    code = static_cast<std::uint16_t>(static_cast<std::uint8_t>(control_[0]) << 8 | static_cast<std::uint8_t>(control_[1]));
+    code = static_cast<std::uint16_t>(static_cast<std::uint8_t>(control_[0]) << 8 |
+                                      static_cast<std::uint8_t>(control_[1]));
   }
   if (control_.size() == 1 || (code != kNoCode && !valid_code(code))) {
     outcome = fail(Errc::protocol, kProtocolError);
@@ -201,7 +212,10 @@ bool WebSocketTransport::handle_close(IoResult& outcome) {
   }
   if (code != kNormal && code != kGoingAway && code != kNoCode) {
     const bool ours = code == kProtocolError || code == kUnacceptable || code == 1007;
-    outcome = fail(ours ? Errc::protocol : code == kOverflow || code == kTooBig ? Errc::overflow : Errc::reset, kNormal);
+    outcome = fail(ours                                   ? Errc::protocol
+                   : code == kOverflow || code == kTooBig ? Errc::overflow
+                                                          : Errc::reset,
+                   kNormal);
     return false;
   }
   input_ = Input::ended;

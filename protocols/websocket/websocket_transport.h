@@ -67,13 +67,13 @@ class WebSocketTransport final : public Transport, public TransportListener, pub
 
   std::string raw_;  // received, not yet decoded
   std::size_t raw_taken_ = 0;
-  FrameHeader frame_;              // the one that is streaming past
+  FrameHeader frame_;  // the one that is streaming past
   std::uint64_t payload_left_ = 0;
   std::uint64_t payload_seen_ = 0;
   bool in_frame_ = false;
-  bool in_message_ = false;        // a fragmented message goes on
+  bool in_message_ = false;  // a fragmented message goes on
   bool message_empty_ = true;
-  std::string control_;            // payload of a control frame
+  std::string control_;  // payload of a control frame
   Input input_ = Input::open;
   std::error_code input_error_;
 

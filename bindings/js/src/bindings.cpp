@@ -102,10 +102,14 @@ enum Read { kUntil, kBytes, kSome, kUntilClose };
 
 Future<std::string> start_read(IOStream& stream, int kind, std::size_t count) {
   switch (kind) {
-    case kUntil: return stream.read_until(session->buffer, count);
-    case kBytes: return stream.read_bytes(count);
-    case kSome: return stream.read_some(count);
-    default: return stream.read_until_close(count);
+    case kUntil:
+      return stream.read_until(session->buffer, count);
+    case kBytes:
+      return stream.read_bytes(count);
+    case kSome:
+      return stream.read_some(count);
+    default:
+      return stream.read_until_close(count);
   }
 }
 
@@ -113,9 +117,12 @@ enum Write { kWrite, kFlush, kFinish };
 
 Future<void> start_write(IOStream& stream, int kind, double milliseconds) {
   switch (kind) {
-    case kWrite: return stream.write(std::string_view(session->buffer));
-    case kFlush: return stream.flush();
-    default: return stream.finish(std::chrono::milliseconds(static_cast<std::int64_t>(milliseconds)));
+    case kWrite:
+      return stream.write(std::string_view(session->buffer));
+    case kFlush:
+      return stream.flush();
+    default:
+      return stream.finish(std::chrono::milliseconds(static_cast<std::int64_t>(milliseconds)));
   }
 }
 
@@ -151,12 +158,14 @@ EMSCRIPTEN_KEEPALIVE void twinloop_js_connect(int operation, double timeout, dou
 
 EMSCRIPTEN_KEEPALIVE void twinloop_js_read(int operation, int stream, int kind, double count) noexcept {
   const Call call;
-  if (IOStream* found = find(operation, stream)) keep(operation, run_read(operation, start_read(*found, kind, as_size(count))));
+  if (IOStream* found = find(operation, stream))
+    keep(operation, run_read(operation, start_read(*found, kind, as_size(count))));
 }
 
 EMSCRIPTEN_KEEPALIVE void twinloop_js_write(int operation, int stream, int kind, double milliseconds) noexcept {
   const Call call;
-  if (IOStream* found = find(operation, stream)) keep(operation, run_void(operation, start_write(*found, kind, milliseconds)));
+  if (IOStream* found = find(operation, stream))
+    keep(operation, run_void(operation, start_write(*found, kind, milliseconds)));
 }
 
 EMSCRIPTEN_KEEPALIVE void twinloop_js_watch_close(int operation, int stream) noexcept {
