@@ -93,7 +93,7 @@ export function createEcho({ url }) {
       } catch (error) {
         const wait = Math.min(30, 2 ** ++failures);
         setState(`No answer, ${error.message.split(': ').at(-1)}; next try in ${wait} s`);
-        await sleep(wait * 1000);
+        await Promise.race([sleep(wait * 1000), new Promise((wake) => (resume = wake))]);
       }
     }
   }

@@ -126,3 +126,20 @@ test('the chat server drops nobody for garbage on its web port and answers what 
   assert.deepEqual(answers, ['404', '405', '400']);
   assert.equal(await server.stop(), 0);
 });
+
+test("the README's program joins the chat room", async () => {
+  const server = await startServer('chat_server', ['--port', '0', '--chat-port', '0', '--web-root', folder], 2);
+  const example = spawn(bin('readme_example'), [server.urls.find((url) => url.startsWith('tcp:'))], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(example, 'exit');
+  const welcome = example.stdout.setEncoding('utf8');
+  const stopped = once(welcome, 'end');
+  let output = '';
+  welcome.on('data', (chunk) => (output += chunk));
+  const monitor = connect(address(server.urls.find((url) => url.startsWith('tcp:'))));
+  monitor.write('name eve\n');
+  await within(once(monitor, 'data'), 'the room answers');
+  await server.stop();
+  await within(Promise.all([ended, stopped]), 'the program ends with the server');
+  assert.match(output, /^welcome ada/);
+  monitor.destroy();
+});

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * twinloop: reads that end where you want them to, over any WebSocket.
  *
