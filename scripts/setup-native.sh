@@ -23,6 +23,12 @@ install_build_tools() {
     die "$(command -v cmake) is $(cmake --version | head -n 1); twinloop needs 3.25 or newer"
 }
 
+install_packages() { # PACKAGE=PROBE...: what is missing of them
+  local missing=()
+  mapfile -t missing < <(missing_packages "$@")
+  if ((${#missing[@]})); then apt_install "${missing[@]}" || die "this needs: ${missing[*]}"; fi
+}
+
 install_node() { # warns only: the native half needs no Node
   if ! have node && can_apt; then
     local candidate
@@ -109,9 +115,10 @@ main() {
   one_at_a_time
   case "${1:-demo}" in
     demo) install_build_tools; install_node ;;
+    bench) install_build_tools; install_packages "${BENCH_TOOLS[@]}" ;;
     test) install_build_tools; install_node; install_test_peers; native_catch2 ;;
     test-wasm) wasm_catch2 ;;
-    *) die "usage: setup-native.sh [demo|test|test-wasm]" ;;
+    *) die "usage: setup-native.sh [demo|bench|test|test-wasm]" ;;
   esac
 }
 

@@ -66,10 +66,6 @@ npm_tests() { # --test-reporter is the package's choice; its counts are read fro
   scripts/setup-js.sh && (cd bindings/js && npm test)
 }
 
-web_tests() { # what runs the wasm half: the behaviours, the transcript, the page, and the programs' command lines
-  cmake --build --preset wasm --target demo_site && node --test tests/web/*.test.mjs
-}
-
 # --- the run ------------------------------------------------------------------------------------------------------------------
 
 mkdir -p "$LOGS"
@@ -88,9 +84,9 @@ else
   printf '== tsan: SKIPPED, no clang++-19\n'
 fi
 if [[ $wasm == yes ]]; then
+  step "npm install" scripts/setup-js.sh
   step wasm build_and_test wasm
   if [[ -f bindings/js/package.json ]]; then step "npm package" npm_tests; fi
-  step "wasm in Node and Chromium" web_tests
 else
   printf '== wasm: no usable Emscripten (see above)\n'
   if in_ci; then failed=$((failed + 1)); failed_steps+=("wasm setup"); else printf '   SKIPPED\n'; fi

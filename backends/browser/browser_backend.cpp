@@ -12,6 +12,15 @@ namespace {
 
 BrowserBackend* current = nullptr;  // a module instance has one thread and one loop
 
+constexpr double kSlice = 4;  // milliseconds of turns in a row; then the page may paint and take input
+
+// Schemes of the native half.
+bool is_native(std::string_view scheme) noexcept { return scheme == "tcp" || scheme == "tls" || scheme == "unix"; }
+
+Failure not_in_a_browser(const char* verb, const Url& url, const char* why) {
+  return std::make_exception_ptr(Error(Errc::not_supported, verb + url.to_string() + why));
+}
+
 }  // namespace
 
 BrowserBackend::BrowserBackend() {
@@ -36,30 +45,37 @@ void BrowserBackend::request_turn(TimePoint when) {
 }
 
 void BrowserBackend::turn() noexcept {
-  if (current == nullptr) return;
-  const TimePoint next = current->loop_->turn();
+  const double until = host::now() + kSlice;
+  TimePoint next = kAlready;
+  while (current != nullptr && next == kAlready) {
+    next = current->loop_->turn();
+    if (host::now() >= until) break;
+  }
   if (current != nullptr) current->request_turn(next);
 }
 
+// The native schemes too: what this platform cannot do is told in its own words.
 bool BrowserNetwork::carries(std::string_view scheme) const noexcept {
-  return scheme == "ws" || scheme == "wss" || scheme == "stdio";
+  return scheme == "ws" || scheme == "wss" || scheme == "stdio" || is_native(scheme);
 }
 
 std::string_view BrowserNetwork::alternatives() const noexcept {
-  return "in a browser there are ws:, wss:, pair: and stdio:, and a server reaches it over WebSocket";
+  return "in a browser there are ws://, wss://, pair: and stdio:, and a server reaches it over WebSocket";
 }
 
 Future<std::unique_ptr<Transport>> BrowserNetwork::connect(Url url, const ConnectOptions& options) {
   if (url.scheme == "stdio") co_return std::make_unique<BrowserStdio>();
-  auto socket = std::make_unique<BrowserWebSocket>(url.to_string(), options);
-  co_await socket->opened();
+  if (is_native(url.scheme))
+    co_return not_in_a_browser("connect ", url, ": a browser has no raw sockets; use ws:// or wss://");
+  auto socket = std::make_unique<BrowserWebSocket>(url.to_string());
+  const Result<void> opened = co_await as_result(socket->open(options));
+  if (!opened.ok()) co_return opened.failure();
   co_return std::move(socket);
 }
 
 Future<std::unique_ptr<Acceptor>> BrowserNetwork::listen(Url url, const ListenOptions&) {
-  throw Error(Errc::not_supported,
-              "listen " + url.to_string() + ": a browser accepts no connections; use pair:, or connect to a server");
-  co_return nullptr;
+  return Future<std::unique_ptr<Acceptor>>::failed(not_in_a_browser(
+      "listen ", url, ": a browser accepts no connections; use pair:, or connect to a server by ws:// or wss://"));
 }
 
 std::unique_ptr<Backend> make_browser_backend() { return std::make_unique<BrowserBackend>(); }

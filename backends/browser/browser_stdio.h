@@ -1,4 +1,5 @@
-// `stdio:` in a page or under Node's JavaScript: lines in from Module['twinloop']['input'], bytes out to its 'output'.
+// `stdio:` in a page or under Node's JavaScript: bytes in from Module['twinloop']['input'], which takes 16 MiB ahead
+// of the program, and out to its 'output', which may return a promise to say that it takes no more until then.
 #pragma once
 
 #include "twinloop/ioloop.h"
@@ -22,7 +23,7 @@ class BrowserStdio final : public Transport, public TurnHook {
   std::string description() const override { return "stdio:"; }
 
   void on_event();
-  // From the host: there is input, or its end.
+  // From the host: there is input, or its end, or it takes output again.
 
  private:
   void on_turn() override;

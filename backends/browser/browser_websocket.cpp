@@ -3,12 +3,13 @@
 #include <algorithm>
 
 #include "backends/browser/glue.h"
+#include "twinloop/log.h"
 
 namespace twinloop::detail {
 namespace {
 
 constexpr std::size_t kMaxMessage = 64 * 1024;
-constexpr int kRoom = 64 * 1024;  // bytes the browser may hold unsent before writes wait
+constexpr int kRoom = 1024 * 1024;  // bytes the browser may hold unsent before writes wait
 constexpr std::size_t kMaxHeld = 16 * 1024 * 1024;
 constexpr Duration kSlowestPoll = std::chrono::milliseconds(50);
 
@@ -55,29 +56,39 @@ Errc reason_for(int code) noexcept {
 
 }  // namespace
 
-BrowserWebSocket::BrowserWebSocket(std::string url, const ConnectOptions& options)
-    : loop_(IOLoop::current()), url_(std::move(url)) {
-  if (!options.headers.empty()) {
-    throw Error(Errc::not_supported,
-                "connect " + url_ + ": a browser sends no headers of yours; use the URL's query or a cookie");
-  }
-  std::string protocols;
-  for (const std::string& protocol : options.protocols) protocols += (protocols.empty() ? "" : ",") + protocol;
-  const int limit = static_cast<int>(std::min(options.stream.max_buffer_size(), kMaxHeld));
-  socket_ = host::open_socket(this, url_.c_str(), protocols.c_str(), limit);
-  if (socket_ == host::kNoWebSocket) {
-    socket_ = 0;
-    throw Error(Errc::not_supported,
-                "connect " + url_ + ": this host has no WebSocket; pass one (in Node 20 the package `ws`)");
-  }
-  if (socket_ == host::kRefused) {
-    socket_ = 0;
-    throw Error(Errc::denied,
-                "connect " + url_ + ": the browser refuses this URL (mixed content, a bad port or a bad subprotocol)");
-  }
-}
+BrowserWebSocket::BrowserWebSocket(std::string url) : loop_(IOLoop::current()), url_(std::move(url)) {}
 
 BrowserWebSocket::~BrowserWebSocket() { close(Errc::local); }
+
+Failure BrowserWebSocket::refusal(Errc reason, std::string_view what) const {
+  std::string text = "connect ";
+  text.append(url_).append(": ").append(what);
+  return std::make_exception_ptr(Error(reason, text));
+}
+
+Future<void> BrowserWebSocket::open(const ConnectOptions& options) {
+  if (!options.headers.empty()) {
+    return Future<void>::failed(refusal(
+        Errc::not_supported, "a browser sends no headers of yours; use the URL's query, a cookie or the first bytes"));
+  }
+  std::string protocols;
+  for (const std::string& protocol : options.protocols) protocols.append(protocols.empty() ? "" : ",").append(protocol);
+  const int limit = static_cast<int>(std::min(options.stream.max_buffer_size(), kMaxHeld));
+  const int opened = host::open_socket(this, url_.c_str(), protocols.c_str(), limit);
+  if (opened == host::kNoWebSocket) {
+    return Future<void>::failed(
+        refusal(Errc::not_supported,
+                "this host has no WebSocket; pass a class as Module['twinloop']['WebSocket'] (in Node 20 that of the "
+                "package `ws`)"));
+  }
+  if (opened < 0) {
+    char said[256] = {};
+    host::problem(said, sizeof said);
+    return Future<void>::failed(refusal(opened == host::kSyntax ? Errc::invalid_url : Errc::denied, said));
+  }
+  socket_ = opened;
+  return opening_.get_future();
+}
 
 void BrowserWebSocket::on_event(int event, int code) {
   switch (event) {
@@ -85,24 +96,35 @@ void BrowserWebSocket::on_event(int event, int code) {
       open_ = true;
       opening_.set_value();
       break;
-    case kClosed:
-      if (!open_) {
-        const std::string why = "connect " + url_ + " (close code " + std::to_string(code) + "; " + kUsualCauses + ")";
-        opening_.set_error(std::make_exception_ptr(Error(Errc::refused, why)));
-      } else if (code == 1000 || code == 1001 || code == 1005) {
-        ended_ = true;
-      } else {
-        failure_ = reason_for(code);
-      }
+    case kInputEnded:
+      ended_ = true;
       break;
+    case kClosed:
+      closed_ = true;
+      if (open_ && (code == 1000 || code == 1001 || code == 1005)) {
+        ended_ = true;
+        break;
+      }
+      [[fallthrough]];
     case kRefusedByUs:
-      failure_ = reason_for(code);
+      fail(code);
       break;
     default:
       break;
   }
   arrange();
   loop_.arrange_turn();
+}
+
+void BrowserWebSocket::fail(int code) {
+  closed_ = true;
+  failure_ = reason_for(code);
+  const std::string closing = "close code " + std::to_string(code);
+  if (!open_) {
+    opening_.set_error(refusal(Errc::refused, closing + "; " + kWhyNotOpened));
+  } else {
+    log(LogLevel::info, url_ + ": " + closing + (code == 1006 ? std::string("; ") + kWhyBroken : std::string()));
+  }
 }
 
 IoResult BrowserWebSocket::read(Bytes into) {
@@ -113,12 +135,15 @@ IoResult BrowserWebSocket::read(Bytes into) {
   return ended_ ? IoResult::end() : IoResult::would_block();
 }
 
-bool BrowserWebSocket::has_room() const noexcept { return host::buffered_by_socket(socket_) <= kRoom; }
+bool BrowserWebSocket::has_room() const noexcept {
+  const int buffered = host::buffered_by_socket(socket_);
+  return buffered >= 0 && buffered <= kRoom;
+}
 
 IoResult BrowserWebSocket::write(std::span<const ConstBytes> pieces) {
   if (socket_ == 0 || output_ended_) return IoResult::failed(Errc::local);
   if (failure_) return IoResult::failed(failure_);
-  if (ended_) return IoResult::failed(Errc::reset);  // no half-close: nobody would receive it
+  if (closed_) return IoResult::failed(Errc::reset);  // the peer's Close ended both directions
   if (!has_room()) return IoResult::would_block();
   std::string joined;
   ConstBytes message = pieces.front().first(std::min(pieces.front().size(), kMaxMessage));
@@ -161,15 +186,14 @@ void BrowserWebSocket::want(bool read, bool write) {
   if (write && !want_write_) next_poll_ = {};
   want_write_ = write;
   arrange();
-  if (write && !scheduled() && !linked()) poll_for_room();
+  if (write && !closed_ && !scheduled() && !has_room()) poll_for_room();
 }
 
 void BrowserWebSocket::arrange() noexcept {
   if (listener_ == nullptr || socket_ == 0) return;
-  const bool over = ended_ || failure_;
-  const bool readable = want_read_ && (over || pending_input() > 0);
+  const bool readable = want_read_ && (ended_ || failure_ || pending_input() > 0);
   const bool told = (!ended_ || end_told_) && (!failure_ || failure_told_);
-  if (readable || !told || (want_write_ && (over || has_room()))) loop_.add_hook(*this);
+  if (readable || !told || (want_write_ && (closed_ || has_room()))) loop_.add_hook(*this);
 }
 
 // The host has no event for this.  Asked only while somebody waits: next turn, then 1, 2, 4 … 50 ms.
@@ -180,7 +204,7 @@ void BrowserWebSocket::poll_for_room() {
 
 void BrowserWebSocket::fire() {
   if (socket_ == 0 || !want_write_ || listener_ == nullptr) return;
-  if (has_room() || failure_ || ended_) return arrange();
+  if (has_room() || closed_) return arrange();
   poll_for_room();
 }
 
@@ -193,7 +217,7 @@ void BrowserWebSocket::on_turn() {
     return listener->on_peer_end();
   }
   const bool read = want_read_ && (ended_ || failure_ || pending_input() > 0);
-  const bool write = want_write_ && (ended_ || failure_ || has_room());
+  const bool write = want_write_ && (closed_ || has_room());
   if (read || write) listener->on_ready(read, write);
 }
 

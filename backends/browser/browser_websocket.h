@@ -12,11 +12,11 @@ namespace twinloop::detail {
 
 class BrowserWebSocket final : public Transport, public TurnHook, public Timer {
  public:
-  BrowserWebSocket(std::string url, const ConnectOptions& options);
-  // Throws Error when the host has no WebSocket or refuses the URL.
+  explicit BrowserWebSocket(std::string url);
   ~BrowserWebSocket() override;
 
-  Future<void> opened() { return opening_.get_future(); }
+  Future<void> open(const ConnectOptions& options);
+  // Once, before anything else.
 
   IoResult read(Bytes into) override;
   IoResult write(std::span<const ConstBytes> pieces) override;
@@ -35,6 +35,8 @@ class BrowserWebSocket final : public Transport, public TurnHook, public Timer {
   void on_turn() override;
   void fire() override;
   void expire() noexcept override {}
+  Failure refusal(Errc reason, std::string_view what) const;
+  void fail(int code);
   void arrange() noexcept;
   bool has_room() const noexcept;
   void poll_for_room();
@@ -46,8 +48,9 @@ class BrowserWebSocket final : public Transport, public TurnHook, public Timer {
   TransportListener* listener_ = nullptr;
   std::error_code failure_;
   Duration next_poll_{};
-  bool open_ = false;
-  bool ended_ = false;
+  bool open_ = false;    // the handshake is over
+  bool ended_ = false;   // the peer ended its sending side
+  bool closed_ = false;  // no more can be sent
   bool output_ended_ = false;
   bool end_told_ = false;
   bool failure_told_ = false;

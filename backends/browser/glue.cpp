@@ -1,7 +1,8 @@
 // The only JavaScript of the library, and the only entry points that the host calls.
 //
 // `Module['twinloop']` is what both sides share.  The page or Node may put in it, before the module starts: WebSocket (a
-// constructor), env (an object), output(bytes), error(text), exit(status).  The module adds input(bytes or null).
+// constructor), env (an object), output(bytes), error(text), exit(status).  The module adds input(bytes or null).  Its names are
+// quoted, so that --closure 1 leaves them alone.
 #include "backends/browser/glue.h"
 
 #include <emscripten.h>
@@ -15,14 +16,17 @@ EM_JS_DEPS(twinloop, "$UTF8ToString,$stringToUTF8,$UTF8ArrayToString");
 // clang-format off
 EM_JS(void, twinloop_start, (), {
   var host = Module['twinloop'] || (Module['twinloop'] = {});
-  host.sockets = {};
-  host.nextSocket = 1;
-  host.inputChunks = [];
-  host.inputEnded = false;
-  host.inputWatcher = 0;
-  host.timer = 0;
-  host.posted = false;
-  host.takeFrom = function(chunks, into, size) {
+  host['sockets'] = {};
+  host['nextSocket'] = 1;
+  host['problem'] = "";
+  host['chunks'] = [];
+  host['held'] = 0;
+  host['ended'] = false;
+  host['busy'] = false;
+  host['watcher'] = 0;
+  host['timer'] = 0;
+  host['posted'] = false;
+  host['take'] = function(chunks, into, size) {
     var taken = 0;
     while (chunks.length > 0 && taken < size) {
       var chunk = chunks[0];
@@ -35,141 +39,201 @@ EM_JS(void, twinloop_start, (), {
     return taken;
   };
   var turn = function() {
-    host.posted = false;
+    host['posted'] = false;
     _twinloop_turn();
   };
   if (typeof setImmediate === 'function') {
-    host.post = function() { setImmediate(turn); };
+    host['post'] = function() { setImmediate(turn); };
   } else {
     var channel = new MessageChannel();
     channel.port1.onmessage = turn;
-    host.post = function() { channel.port2.postMessage(0); };
+    host['post'] = function() { channel.port2.postMessage(0); };
   }
+  // False when too much waits already: nothing was taken, offer it again later.
   host['input'] = function(bytes) {
-    if (host.inputEnded) return;
-    if (bytes === null) host.inputEnded = true;
-    else if (bytes.length > 0) host.inputChunks.push(bytes);
-    if (host.inputWatcher) _twinloop_input_event(host.inputWatcher);
+    if (host['ended']) return false;
+    if (bytes === null) {
+      host['ended'] = true;
+    } else {
+      if (host['held'] > 0 && host['held'] + bytes.length > 16777216) return false;
+      if (bytes.length > 0) host['chunks'].push(new Uint8Array(bytes));
+      host['held'] += bytes.length;
+    }
+    if (host['watcher']) _twinloop_input_event(host['watcher']);
+    return true;
   };
 });
 
-EM_JS(double, twinloop_now, (), { return performance.now(); });
+EM_JS(double, twinloop_now, (), {
+  try { return performance.now(); } catch (error) { return Date.now(); }
+});
 
 EM_JS(void, twinloop_request_turn, (double delay), {
   var host = Module['twinloop'];
-  if (host.timer) clearTimeout(host.timer);
-  host.timer = 0;
-  if (delay < 0) return;
-  if (delay > 0) {
-    host.timer = setTimeout(function() {
-      host.timer = 0;
-      _twinloop_turn();
-    }, Math.min(delay, 0x7fffffff));
-  } else if (!host.posted) {
-    host.posted = true;
-    host.post();
+  try {
+    if (host['timer']) clearTimeout(host['timer']);
+    host['timer'] = 0;
+    if (delay < 0) return;
+    if (delay > 0) {
+      host['timer'] = setTimeout(function() {
+        host['timer'] = 0;
+        _twinloop_turn();
+      }, Math.min(delay, 0x7fffffff));
+    } else if (!host['posted']) {
+      host['post']();
+      host['posted'] = true;
+    }
+  } catch (error) {
+    console.error(error);
   }
 });
 
-// Events: 1 open, 2 bytes or a write may go on, 3 closed with that code, 4 it failed by what the peer sent (code: what we told it).
+// Events: 1 open, 2 bytes came, 3 closed with that code, 4 closed by us for what the peer sent (the code says what), 5 the peer
+// ended its sending side in-band.
 EM_JS(int, twinloop_open_socket, (void* self, const char* url, const char* protocols, int limit), {
   var host = Module['twinloop'];
-  var WebSocketClass = host['WebSocket'] || globalThis.WebSocket;
-  if (!WebSocketClass) return -1;
+  var given = host['connecting'] || {};
   var offered = UTF8ToString(protocols);
   var socket;
   try {
+    var WebSocketClass = given['WebSocket'] || host['WebSocket'] || globalThis['WebSocket'];
+    if (!WebSocketClass) return -1;
     socket = new WebSocketClass(UTF8ToString(url), offered ? offered.split(',') : []);
     socket.binaryType = 'arraybuffer';
   } catch (error) {
-    return -2;
+    host['problem'] = String(error && error.message || error);
+    return error && error.name === 'SyntaxError' ? -3 : -2;
   }
-  var entry = { socket: socket, chunks: [], held: 0 };
-  var id = host.nextSocket++;
-  host.sockets[id] = entry;
-  var give_up = function(code) {
-    entry.chunks = [];
-    entry.held = 0;
-    socket.onmessage = socket.onclose = socket.onerror = null;
-    try { socket.close(code); } catch (error) {}
-    _twinloop_socket_event(self, 4, code);
+  var entry = { 'socket': socket, 'chunks': [], 'held': 0 };
+  var id = host['nextSocket']++;
+  host['sockets'][id] = entry;
+  var tell = function(event, code) {
+    if (host['sockets'][id] === entry) _twinloop_socket_event(self, event, code);
   };
-  socket.onopen = function() { _twinloop_socket_event(self, 1, 0); };
+  var report = function(code, reason) {
+    given['code'] = code;
+    given['reason'] = reason;
+  };
+  var give_up = function(event, code) {
+    socket.onmessage = socket.onclose = null;
+    socket.onerror = function() {};
+    report(event, "");
+    try { socket.close(code); } catch (error) {}
+    tell(4, event);
+  };
+  socket.onopen = function() { tell(1, 0); };
   socket.onerror = function() {};
-  socket.onclose = function(event) { _twinloop_socket_event(self, 3, event.code || 1006); };
+  socket.onclose = function(event) {
+    report(event.code || 1006, String(event.reason || ""));
+    tell(3, event.code || 1006);
+  };
   socket.onmessage = function(event) {
-    if (typeof event.data === 'string') return give_up(3003);
+    if (typeof event.data === 'string') return give_up(1003, 3003);
     var bytes = new Uint8Array(event.data);
     if (bytes.length === 0) {
-      if (socket.protocol === 'twinloop.stream') _twinloop_socket_event(self, 3, 1000);
+      if (socket.protocol === 'twinloop.stream') tell(5, 0);
       return;
     }
-    if (entry.held + bytes.length > limit) return give_up(3009);
-    entry.chunks.push(bytes);
-    entry.held += bytes.length;
-    _twinloop_socket_event(self, 2, 0);
+    if (entry['held'] + bytes.length > limit) return give_up(3009, 3009);
+    entry['chunks'].push(bytes);
+    entry['held'] += bytes.length;
+    tell(2, 0);
   };
   return id;
 });
 
+EM_JS(void, twinloop_problem, (char* into, int size), { stringToUTF8(Module['twinloop']['problem'], into, size); });
+
 EM_JS(int, twinloop_read_socket, (int id, char* into, int size), {
-  var entry = Module['twinloop'].sockets[id];
-  var taken = Module['twinloop'].takeFrom(entry.chunks, into, size);
-  entry.held -= taken;
+  var entry = Module['twinloop']['sockets'][id];
+  var taken = Module['twinloop']['take'](entry['chunks'], into, size);
+  entry['held'] -= taken;
   return taken;
 });
 
-EM_JS(int, twinloop_held_by_socket, (int id), { return Module['twinloop'].sockets[id].held; });
+EM_JS(int, twinloop_held_by_socket, (int id), { return Module['twinloop']['sockets'][id]['held']; });
 
 EM_JS(int, twinloop_send_to_socket, (int id, const char* bytes, int size), {
   try {
-    Module['twinloop'].sockets[id].socket.send(HEAPU8.slice(bytes, bytes + size));
+    Module['twinloop']['sockets'][id]['socket'].send(HEAPU8.slice(bytes, bytes + size));
     return 0;
   } catch (error) {
     return -1;
   }
 });
 
+// What it has not sent yet, or -1 when it is closing: what were sent then would be lost without a word.
 EM_JS(int, twinloop_buffered_by_socket, (int id), {
-  var socket = Module['twinloop'].sockets[id].socket;
-  return socket.readyState === 1 ? Math.min(socket.bufferedAmount, 0x7fffffff) : 0;
+  try {
+    var socket = Module['twinloop']['sockets'][id]['socket'];
+    return socket.readyState === 1 ? Math.min(socket.bufferedAmount, 0x7fffffff) : -1;
+  } catch (error) {
+    return -1;
+  }
 });
 
 EM_JS(int, twinloop_socket_has_stream_protocol, (int id), {
-  return Module['twinloop'].sockets[id].socket.protocol === 'twinloop.stream' ? 1 : 0;
+  try {
+    return Module['twinloop']['sockets'][id]['socket'].protocol === 'twinloop.stream' ? 1 : 0;
+  } catch (error) {
+    return 0;
+  }
 });
 
 EM_JS(void, twinloop_close_socket, (int id, int code), {
   var host = Module['twinloop'];
-  var socket = host.sockets[id].socket;
-  delete host.sockets[id];
-  socket.onopen = socket.onmessage = socket.onclose = null;
-  socket.onerror = function() {};
-  try { socket.close(code); } catch (error) {}
+  var socket = host['sockets'][id]['socket'];
+  delete host['sockets'][id];
+  try {
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.onerror = function() {};
+    socket.close(code);
+  } catch (error) {}
 });
 
-EM_JS(void, twinloop_watch_input, (void* self), { Module['twinloop'].inputWatcher = self; });
+EM_JS(void, twinloop_watch_input, (void* self), { Module['twinloop']['watcher'] = self; });
 
 EM_JS(int, twinloop_read_input, (char* into, int size), {
   var host = Module['twinloop'];
-  if (host.inputChunks.length === 0) return host.inputEnded ? -1 : 0;
-  return host.takeFrom(host.inputChunks, into, size);
+  if (host['chunks'].length === 0) return host['ended'] ? -1 : 0;
+  var taken = host['take'](host['chunks'], into, size);
+  host['held'] -= taken;
+  return taken;
 });
 
-EM_JS(void, twinloop_write_output, (const char* bytes, int size), {
-  var output = Module['twinloop']['output'];
+// 0 when the host still works on what it got before: output() may return a promise to say so.
+EM_JS(int, twinloop_write_output, (const char* bytes, int size), {
+  var host = Module['twinloop'];
+  if (host['busy']) return 0;
+  var again = function() {
+    host['busy'] = false;
+    if (host['watcher']) _twinloop_input_event(host['watcher']);
+  };
   try {
-    if (output) output(HEAPU8.slice(bytes, bytes + size));
-    else console.log(UTF8ArrayToString(HEAPU8, bytes, size));
+    if (!host['output']) {
+      console.log(UTF8ArrayToString(HEAPU8, bytes, size));
+      return 1;
+    }
+    var shown = host['output'](HEAPU8.slice(bytes, bytes + size));
+    if (shown && typeof shown.then === 'function') {
+      host['busy'] = true;
+      shown.then(again, function(error) {
+        console.error(error);
+        again();
+      });
+    }
   } catch (error) {
     console.error(error);
   }
+  return 1;
 });
 
+EM_JS(int, twinloop_output_busy, (), { return Module['twinloop']['busy'] ? 1 : 0; });
+
 EM_JS(void, twinloop_log, (int level, const char* text, int size), {
-  var line = UTF8ArrayToString(HEAPU8, text, size);
-  var error = Module['twinloop'] && Module['twinloop']['error'];
   try {
+    var line = UTF8ArrayToString(HEAPU8, text, size);
+    var error = Module['twinloop'] && Module['twinloop']['error'];
     if (error) error(line + '\n');
     else if (level >= 3) console.error(line);
     else console.warn(line);
@@ -179,8 +243,8 @@ EM_JS(void, twinloop_log, (int level, const char* text, int size), {
 });
 
 EM_JS(void, twinloop_exit, (int status), {
-  var exit = Module['twinloop']['exit'];
   try {
+    var exit = Module['twinloop']['exit'];
     if (exit) exit(status);
   } catch (error) {
     console.error(error);
@@ -188,11 +252,15 @@ EM_JS(void, twinloop_exit, (int status), {
 });
 
 EM_JS(int, twinloop_environment, (const char* name, char* into, int size), {
-  var env = Module['twinloop'] && Module['twinloop']['env'];
-  var value = env && env[UTF8ToString(name)];
-  if (value === undefined || value === null) return 0;
-  stringToUTF8(String(value), into, size);
-  return 1;
+  try {
+    var env = Module['twinloop'] && Module['twinloop']['env'];
+    var value = env && env[UTF8ToString(name)];
+    if (value === undefined || value === null) return 0;
+    stringToUTF8(String(value), into, size);
+    return 1;
+  } catch (error) {
+    return 0;
+  }
 });
 // clang-format on
 
@@ -204,6 +272,7 @@ void request_turn(double delay) { twinloop_request_turn(delay); }
 int open_socket(BrowserWebSocket* self, const char* url, const char* protocols, int limit) {
   return twinloop_open_socket(self, url, protocols, limit);
 }
+void problem(char* into, int size) { twinloop_problem(into, size); }
 int read_socket(int socket, char* into, int size) { return twinloop_read_socket(socket, into, size); }
 int held_by_socket(int socket) { return twinloop_held_by_socket(socket); }
 int send_to_socket(int socket, const char* bytes, int size) { return twinloop_send_to_socket(socket, bytes, size); }
@@ -212,7 +281,8 @@ bool speaks_stream_protocol(int socket) { return twinloop_socket_has_stream_prot
 void close_socket(int socket, int code) { twinloop_close_socket(socket, code); }
 void watch_input(BrowserStdio* self) { twinloop_watch_input(self); }
 int read_input(char* into, int size) { return twinloop_read_input(into, size); }
-void write_output(const char* bytes, int size) { twinloop_write_output(bytes, size); }
+bool write_output(const char* bytes, int size) { return twinloop_write_output(bytes, size) != 0; }
+bool output_busy() { return twinloop_output_busy() != 0; }
 void log(int level, const char* text, int size) { twinloop_log(level, text, size); }
 void exit(int status) { twinloop_exit(status); }
 bool environment(const char* name, char* into, int size) { return twinloop_environment(name, into, size) != 0; }
@@ -225,8 +295,7 @@ extern "C" {
 
 EMSCRIPTEN_KEEPALIVE void twinloop_turn() noexcept { twinloop::detail::BrowserBackend::turn(); }
 
-EMSCRIPTEN_KEEPALIVE void twinloop_socket_event(twinloop::detail::BrowserWebSocket* socket, int event,
-                                                int code) noexcept {
+EMSCRIPTEN_KEEPALIVE void twinloop_socket_event(twinloop::detail::BrowserWebSocket* socket, int event, int code) noexcept {
   socket->on_event(event, code);
 }
 

@@ -20,9 +20,11 @@ double now();
 void request_turn(double delay);
 // Calls IOLoop::turn() after `delay` milliseconds; 0: as soon as the host can; negative: not at all.
 
-enum OpenError { kNoWebSocket = -1, kRefused = -2 };
+enum OpenError { kNoWebSocket = -1, kRefused = -2, kSyntax = -3 };
 int open_socket(BrowserWebSocket* self, const char* url, const char* protocols, int limit);
 // A handle, or an OpenError.  `protocols` are separated by commas.  More than `limit` bytes held unread close it with 3009.
+void problem(char* into, int size);
+// What the host said when it refused.
 
 int read_socket(int socket, char* into, int size);
 int held_by_socket(int socket);
@@ -30,6 +32,7 @@ int held_by_socket(int socket);
 int send_to_socket(int socket, const char* bytes, int size);
 // 0, or negative when the host refused.
 int buffered_by_socket(int socket);
+// Bytes that the host has not sent yet; negative when it takes no more.
 bool speaks_stream_protocol(int socket);
 void close_socket(int socket, int code);
 // Forgets it; the host delivers what it buffered.
@@ -38,7 +41,9 @@ enum InputStatus { kInputEnd = -1 };
 void watch_input(BrowserStdio* self);
 int read_input(char* into, int size);
 // Bytes, 0 when there are none now, or kInputEnd.
-void write_output(const char* bytes, int size);
+bool write_output(const char* bytes, int size);
+// False when the host is still busy with what it got before; BrowserStdio::on_event() says when it is not.
+bool output_busy();
 
 void log(int level, const char* text, int size);
 void exit(int status);

@@ -163,7 +163,9 @@ void FdTransport::note(Ready ready) noexcept {
 
 void FdTransport::count_unwanted_edge(Ready ready) {
   if (!edge_triggered() || want_read_ || ended_ || !has(ready, Ready::readable)) return;
-  if (unwanted_edges_ < kUnwantedEdges && ++unwanted_edges_ == kUnwantedEdges) update_interest();
+  if (unwanted_edges_ == kUnwantedEdges) return;
+  ++unwanted_edges_;
+  if (unwanted_edges_ == kUnwantedEdges) update_interest();
 }
 
 // Each call may end this transport or destroy it; the registration's key tells.

@@ -148,7 +148,7 @@ void CoroutineBase::unhandled_exception() noexcept {
 
 // ---- FutureBase
 
-void FutureBase::fail(Failure failure) noexcept {
+void FutureBase::fail(const Failure& failure) noexcept {
   Waiter* waiter = pending() ? word_.waiter : nullptr;
   if (failure.exception()) {
     source_ = kException;

@@ -104,7 +104,7 @@ std::string request_text(const Url& url, const ConnectOptions& options, const st
   std::string protocols;
   for (const std::string& protocol : options.protocols) protocols += (protocols.empty() ? "" : ", ") + protocol;
   if (!protocols.empty()) text += "Sec-WebSocket-Protocol: " + protocols + "\r\n";
-  for (const auto& [name, value] : options.headers) text += name + ": " + value + "\r\n";
+  for (const auto& [name, value] : options.headers) text.append(name).append(": ").append(value).append("\r\n");
   return text += "\r\n";
 }
 
@@ -160,6 +160,10 @@ Future<IOStream> accept_websocket(IOStream lower, RequestHead head, const Listen
 
 Future<IOStream> connect_websocket(IOStream lower, const Url& url, const ConnectOptions& options) {
   const std::string where = url.to_string();
+  for (const auto& [name, value] : options.headers) {
+    if ((name + value).find_first_of("\r\n") == std::string::npos) continue;
+    throw Error(Errc::protocol, "connect " + where + ": the header '" + excerpt(name) + "' may not contain a line end");
+  }
   const std::string key = make_key();
   std::string request = request_text(url, options, key);
   co_await lower.write(std::move(request));

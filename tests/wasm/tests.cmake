@@ -5,3 +5,10 @@ twinloop_warnings(conformance)
 set_target_properties(conformance PROPERTIES SUFFIX .mjs)
 target_link_options(conformance PRIVATE
   -sMODULARIZE=1 -sEXPORT_ES6=1 -sEXPORT_NAME=createConformance -sENVIRONMENT=web,worker -sFILESYSTEM=0 -sDYNAMIC_EXECUTION=0)
+
+# They need the native programs of build/release beside them, and the page: build both first.
+find_program(NODE node REQUIRED)
+foreach(name IN ITEMS conformance transcript page programs)
+  add_test(NAME "${name} (Node and Chromium)" COMMAND "${NODE}" --test "${CMAKE_CURRENT_LIST_DIR}/../web/${name}.test.mjs")
+  set_tests_properties("${name} (Node and Chromium)" PROPERTIES TIMEOUT 300 RUN_SERIAL TRUE)
+endforeach()
