@@ -13,12 +13,14 @@ constexpr int kRoom = 1024 * 1024;  // bytes the browser may hold unsent before 
 constexpr std::size_t kMaxHeld = 16 * 1024 * 1024;
 constexpr Duration kSlowestPoll = std::chrono::milliseconds(50);
 
-enum Event { kOpened = 1, kProgress = 2, kClosed = 3, kRefusedByUs = 4 };
+enum Event { kOpened = 1, kProgress = 2, kClosed = 3, kRefusedByUs = 4, kInputEnded = 5 };
 
-constexpr const char* kUsualCauses =
-    "the browser does not say why; usual causes: nobody listens there, another protocol, a TLS error, mixed content "
-    "(ws: from an "
-    "https: page), a proxy, an Origin or subprotocol that the server refuses";
+constexpr const char* kWhyNotOpened =
+    "the host does not say why; usual causes: nobody listens there, a TLS error, mixed content (ws: from an https: "
+    "page), "
+    "a proxy, an Origin or a subprotocol that the server refuses";
+constexpr const char* kWhyBroken =
+    "the host does not say why; usual causes: the server or the network died, a TLS error, a proxy's idle timeout";
 
 // A browser lets only 1000 and 3000 to 4999 be sent.
 int code_for(Errc reason) noexcept {
@@ -186,7 +188,7 @@ void BrowserWebSocket::want(bool read, bool write) {
   if (write && !want_write_) next_poll_ = {};
   want_write_ = write;
   arrange();
-  if (write && !closed_ && !scheduled() && !has_room()) poll_for_room();
+  if (write && socket_ != 0 && !closed_ && !scheduled() && !has_room()) poll_for_room();
 }
 
 void BrowserWebSocket::arrange() noexcept {

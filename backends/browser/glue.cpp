@@ -295,7 +295,8 @@ extern "C" {
 
 EMSCRIPTEN_KEEPALIVE void twinloop_turn() noexcept { twinloop::detail::BrowserBackend::turn(); }
 
-EMSCRIPTEN_KEEPALIVE void twinloop_socket_event(twinloop::detail::BrowserWebSocket* socket, int event, int code) noexcept {
+EMSCRIPTEN_KEEPALIVE void twinloop_socket_event(twinloop::detail::BrowserWebSocket* socket, int event,
+                                                int code) noexcept {
   socket->on_event(event, code);
 }
 

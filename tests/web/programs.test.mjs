@@ -129,17 +129,19 @@ test('the chat server drops nobody for garbage on its web port and answers what 
 
 test("the README's program joins the chat room", async () => {
   const server = await startServer('chat_server', ['--port', '0', '--chat-port', '0', '--web-root', folder], 2);
-  const example = spawn(bin('readme_example'), [server.urls.find((url) => url.startsWith('tcp:'))], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = once(example, 'exit');
-  const welcome = example.stdout.setEncoding('utf8');
-  const stopped = once(welcome, 'end');
-  let output = '';
-  welcome.on('data', (chunk) => (output += chunk));
-  const monitor = connect(address(server.urls.find((url) => url.startsWith('tcp:'))));
+  const tcp = server.urls.find((url) => url.startsWith('tcp:'));
+  const monitor = connect(address(tcp)).setEncoding('utf8');
+  let heard = '';
+  const joined = new Promise((done) => monitor.on('data', (chunk) => (heard += chunk).includes('joined ada\n') && done()));
   monitor.write('name eve\n');
   await within(once(monitor, 'data'), 'the room answers');
+  const example = spawn(bin('readme_example'), [tcp], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let output = '';
+  example.stdout.on('data', (chunk) => (output += chunk));
+  const ended = once(example, 'close');
+  await within(joined, 'the program joins');
   await server.stop();
-  await within(Promise.all([ended, stopped]), 'the program ends with the server');
+  await within(ended, 'the program ends with the server');
   assert.match(output, /^welcome ada/);
   monitor.destroy();
 });
