@@ -148,11 +148,11 @@ void CoroutineBase::unhandled_exception() noexcept {
 
 // ---- FutureBase
 
-void FutureBase::fail(const Failure& failure) noexcept {
+void FutureBase::fail(Failure failure) noexcept {
   Waiter* waiter = pending() ? word_.waiter : nullptr;
   if (failure.exception()) {
     source_ = kException;
-    new (&word_.exception) std::exception_ptr(failure.exception());
+    new (&word_.exception) std::exception_ptr(std::move(failure).take_exception());
   } else {
     const std::error_code code = failure.code();
     source_ = (static_cast<std::uintptr_t>(static_cast<std::intptr_t>(code.value())) << kErrorShift) | kError;

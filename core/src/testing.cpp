@@ -164,7 +164,7 @@ std::string missing(Needs have, Needs need) {
                                                              {Needs::signals, "signals"}};
   std::string text;
   for (const auto& [flag, word] : kNames) {
-    if (covers(need, flag) && !covers(have, flag)) text += (text.empty() ? "" : ", ") + std::string(word);
+    if (covers(need, flag) && !covers(have, flag)) text.append(text.empty() ? "" : ", ").append(word);
   }
   return text;
 }

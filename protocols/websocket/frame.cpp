@@ -1,7 +1,7 @@
 #include "protocols/websocket/frame.h"
 
+#include <algorithm>
 #include <cstring>
-#include <random>
 
 namespace twinloop::detail {
 namespace {
@@ -63,7 +63,7 @@ std::size_t write_frame_header(std::span<char, kMaxFrameHeader> into, const Fram
   return size;
 }
 
-void apply_mask(char* bytes, std::size_t count, const Mask& mask, std::size_t offset) noexcept {
+void apply_mask(char* bytes, std::size_t count, const Mask& mask, std::uint64_t offset) noexcept {
   std::array<char, 8> wide;
   for (std::size_t i = 0; i < wide.size(); ++i) wide[i] = mask[(offset + i) % 4];
   std::uint64_t key;
@@ -78,16 +78,87 @@ void apply_mask(char* bytes, std::size_t count, const Mask& mask, std::size_t of
   for (; at < count; ++at) bytes[at] = static_cast<char>(bytes[at] ^ wide[at % 8]);
 }
 
-Mask make_mask() {
-  static thread_local std::mt19937 generator = [] {
-    std::random_device device;
-    std::seed_seq seed{device(), device(), device(), device()};
-    return std::mt19937(seed);
-  }();
-  const auto word = static_cast<std::uint32_t>(generator());
-  Mask mask;
-  std::memcpy(mask.data(), &word, sizeof word);
-  return mask;
+// ---- FrameParser
+
+FrameStep FrameParser::next(std::span<char> input) noexcept {
+  FrameStep step;
+  if (!in_frame_ && !read_header(input, step)) return step;
+  if (header_.is_control()) {
+    read_control(input.subspan(step.consumed), step);
+  } else {
+    read_payload(input.subspan(step.consumed), step);
+  }
+  return step;
+}
+
+// True when a header is complete and a frame has begun.
+bool FrameParser::read_header(std::span<char> input, FrameStep& step) noexcept {
+  const std::size_t before = held_;
+  const std::size_t added = std::min(input.size(), held_header_.size() - before);
+  std::memcpy(held_header_.data() + before, input.data(), added);
+  const ParsedHeader parsed = parse_frame_header({held_header_.data(), before + added}, receiver_);
+  if (parsed.status == ParsedHeader::Status::incomplete) {
+    held_ = static_cast<std::uint8_t>(before + added);
+    step.consumed = added;
+    return false;
+  }
+  held_ = 0;
+  header_ = parsed.header;
+  const bool malformed = parsed.status == ParsedHeader::Status::malformed;
+  if (malformed ? refuse(1002) : begin_frame()) {
+    step.consumed = parsed.size - before;
+    return true;
+  }
+  step.event = FrameStep::Event::malformed;
+  step.consumed = input.size();
+  return false;
+}
+
+bool FrameParser::begin_frame() noexcept {
+  if (header_.opcode == Opcode::text) return refuse(1003);
+  if (!header_.is_control()) {
+    if (in_message_ != (header_.opcode == Opcode::continuation)) return refuse(1002);
+    if (!in_message_) message_empty_ = true;
+    in_message_ = true;
+  }
+  in_frame_ = true;
+  offset_ = 0;
+  return true;
+}
+
+bool FrameParser::refuse(std::uint16_t code) noexcept {
+  error_code_ = code;
+  return false;
+}
+
+void FrameParser::read_control(std::span<char> input, FrameStep& step) noexcept {
+  const auto size = static_cast<std::size_t>(header_.length);
+  const auto have = static_cast<std::size_t>(offset_);
+  const std::size_t count = std::min(input.size(), size - have);
+  if (count > 0) std::memcpy(control_.data() + have, input.data(), count);
+  if (header_.masked) apply_mask(control_.data() + have, count, header_.mask, offset_);
+  offset_ += count;
+  step.consumed += count;
+  if (offset_ < header_.length) return;
+  in_frame_ = false;
+  control_size_ = static_cast<std::uint8_t>(size);
+  step.event = FrameStep::Event::control;
+}
+
+void FrameParser::read_payload(std::span<char> input, FrameStep& step) noexcept {
+  const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(input.size(), header_.length - offset_));
+  if (count == 0 && offset_ < header_.length) return;
+  if (count > 0) message_empty_ = false;
+  if (header_.masked) apply_mask(input.data(), count, header_.mask, offset_);
+  offset_ += count;
+  step.event = FrameStep::Event::payload;
+  step.payload = input.first(count);
+  step.consumed += count;
+  if (offset_ < header_.length) return;
+  in_frame_ = false;
+  if (!header_.final) return;
+  in_message_ = false;
+  step.ends_empty_message = message_empty_;
 }
 
 }  // namespace twinloop::detail

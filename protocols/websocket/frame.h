@@ -1,11 +1,11 @@
-// Frames of RFC 6455 §5: their headers, in and out, and masking.  Payload is never assembled; it streams past.
+// Frames of RFC 6455 §5: their headers, in and out, masking, and a parser through which payload streams.  No message is ever
+// assembled: a frame of 2^62 bytes takes no more memory than one of 2.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
 
 namespace twinloop::detail {
@@ -34,17 +34,58 @@ struct ParsedHeader {
 
 ParsedHeader parse_frame_header(std::string_view bytes, Role receiver) noexcept;
 // Strict: reserved bits and opcodes, lengths that are not in their shortest form, fragmented or long control frames, and masking
-// that does not fit the sender's role are malformed.
+// that does not fit the sender's role are malformed, as soon as the byte that shows it is there.
 
 inline constexpr std::size_t kMaxFrameHeader = 14;
+inline constexpr std::size_t kMaxControlPayload = 125;
 
 std::size_t write_frame_header(std::span<char, kMaxFrameHeader> into, const FrameHeader& header) noexcept;
+// Gives the header's size.
 
-void apply_mask(char* bytes, std::size_t count, const Mask& mask, std::size_t offset) noexcept;
+void apply_mask(char* bytes, std::size_t count, const Mask& mask, std::uint64_t offset) noexcept;
 // Masks or unmasks in place; `offset` is where in the payload the bytes stand.
 
-Mask make_mask();
-// Unpredictable to the page or program above, so that it cannot choose the bytes on the wire and talk to a proxy between (RFC
-// 6455 §10.3).  Seeded by the system, then a fast generator.
+// What FrameParser::next found.
+struct FrameStep {
+  enum class Event : std::uint8_t { more, payload, control, malformed } event = Event::more;
+  std::size_t consumed = 0;         // of the input
+  std::span<char> payload;          // payload: part of a binary message, unmasked where it lay; may be empty
+  bool ends_empty_message = false;  // payload: the last frame of a message without a single byte
+};
+
+class FrameParser {
+ public:
+  explicit FrameParser(Role receiver) noexcept : receiver_(receiver) {}
+
+  FrameStep next(std::span<char> input) noexcept;
+  // Takes input up to the next thing worth telling, and all of it where there is none (`more`).  `input` is not empty.  After
+  // `malformed` nothing can follow.
+
+  Opcode control() const noexcept { return header_.opcode; }
+  std::string_view control_payload() const noexcept { return {control_.data(), control_size_}; }
+  // The control frame that was told last, until the next call.
+
+  std::uint16_t error_code() const noexcept { return error_code_; }
+  // The close code that says what was malformed: 1002, or 1003 for text.
+
+ private:
+  bool read_header(std::span<char> input, FrameStep& step) noexcept;
+  bool begin_frame() noexcept;
+  void read_control(std::span<char> input, FrameStep& step) noexcept;
+  void read_payload(std::span<char> input, FrameStep& step) noexcept;
+  bool refuse(std::uint16_t code) noexcept;
+
+  Role receiver_;
+  bool in_frame_ = false;
+  bool in_message_ = false;  // a message has begun whose last frame has not
+  bool message_empty_ = true;
+  std::uint8_t held_ = 0;  // bytes of an unfinished header
+  std::uint8_t control_size_ = 0;
+  std::uint16_t error_code_ = 0;
+  std::array<char, kMaxFrameHeader> held_header_;
+  std::array<char, kMaxControlPayload> control_;
+  FrameHeader header_;
+  std::uint64_t offset_ = 0;  // payload bytes of this frame so far
+};
 
 }  // namespace twinloop::detail

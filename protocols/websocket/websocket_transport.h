@@ -1,92 +1,123 @@
 // WebSocketTransport: a stream of bytes inside a WebSocket (RFC 6455) on any other transport.  Binary messages of at most 64 KiB
-// whose boundaries mean nothing; frames stream past and are never assembled.
+// whose boundaries mean nothing; frames stream past and are decoded in the reader's memory, so nothing is held here.
 //
-// Ends: a Close with 1000 or 1001 (or none) is the peer's end, any other code a failure.  shutdown_write sends Close(1000) and
-// goes on reading, which twinloop's own end understands; a peer that answers the Close at once, as browsers do, ends the stream
-// there.  With the subprotocol `twinloop.stream` an empty message ends the sending side instead, and the Close comes last.
+// How it ends.  A Close with 1000, 1001 or no code is the peer's end; any other code is a failure (close_code.h), and so is an
+// end of the connection without a Close (`truncated`).  shutdown_write sends Close(1000) and goes on reading; twinloop's other
+// end sends what it still has, then its own Close.  A peer that answers the Close at once, as browsers do, ends the stream there.
+// Where the subprotocol `twinloop.stream` was agreed, an empty message ends a sending side instead, and the Close comes last.
+// After both Closes the server ends the connection below first, and a client gives it a moment to do so.
 #pragma once
 
 #include <memory>
 #include <string>
 
 #include "protocols/websocket/frame.h"
+#include "protocols/websocket/mask_source.h"
 #include "twinloop/ioloop.h"
 #include "twinloop/transport.h"
 
 namespace twinloop::detail {
 
-class WebSocketTransport final : public Transport, public TransportListener, public TurnHook {
+struct WebSocketSetup {
+  explicit WebSocketSetup(Role end) noexcept : role(end) {}
+
+  Role role;
+  bool in_band_end = false;   // `twinloop.stream` was agreed
+  std::string initial_input;  // received behind the handshake
+  std::string description;
+};
+
+class WebSocketTransport final : public Transport, private TransportListener, private TurnHook {
  public:
-  WebSocketTransport(std::unique_ptr<Transport> lower, Role role, std::string initial_input, bool stream_protocol);
-  ~WebSocketTransport() override;
+  WebSocketTransport(std::unique_ptr<Transport> lower, WebSocketSetup setup);
+  ~WebSocketTransport() override { close(Errc::local); }
 
   IoResult read(Bytes into) override;
   IoResult write(std::span<const ConstBytes> pieces) override;
   IoResult flush() override;
-  std::size_t pending_input() const noexcept override { return held().size() + lower_->pending_input(); }
-  std::size_t pending_output() const noexcept override { return wire_.size() - wire_sent_ + lower_->pending_output(); }
+  std::size_t pending_input() const noexcept override;
+  std::size_t pending_output() const noexcept override;
   IoResult shutdown_write() override;
   void close(std::error_code reason) noexcept override;
+  // A reason other than `cancelled` (IOStream::abort) is told to the peer.  Where a Close is on its way, the transport below is
+  // given to the loop, which lets go of it when the peer has had the chance to read: closing a socket with unread input would
+  // destroy the Close in flight.
   void want(bool read, bool write) override;
   void set_listener(TransportListener* listener) noexcept override;
-  std::string description() const override { return "ws over " + lower_->description(); }
+  std::string description() const override { return description_; }
+
+ private:
+  // Sends our Close when the program does not within the time that it has after the peer's.
+  struct CloseTimer final : Timer {
+    explicit CloseTimer(WebSocketTransport& transport) noexcept : owner(transport) {}
+    void fire() override { owner.close_late(); }
+    void expire() noexcept override {}
+    WebSocketTransport& owner;
+  };
 
   void on_ready(bool readable, bool writable) override;
   void on_peer_end() override;
   void on_failure(std::error_code error) override;
   void on_turn() override;
 
- private:
-  enum class Input : unsigned char { open, ended, failed };
+  IoResult receive(Bytes into);
+  std::size_t decode(std::span<char> raw);
+  void read_control_frames();
+  void handle_control();
+  void handle_close();
+  void fail_input(Errc reason, std::uint16_t code);
+  std::size_t unread() const noexcept { return initial_input_.size() - initial_taken_; }
 
-  std::string_view held() const noexcept { return std::string_view(raw_).substr(raw_taken_); }
-  void take(std::size_t count) noexcept;
-  bool receive(IoResult& otherwise);
-  IoResult fail(Errc reason, std::uint16_t code);
-  IoResult input_result() const noexcept;
-  bool next_header(IoResult& outcome);
-  bool begin_frame(const FrameHeader& header, IoResult& outcome);
-  bool take_control_payload(IoResult& outcome);
-  bool handle_control(IoResult& outcome);
-  bool handle_close(IoResult& outcome);
+  IoResult write_plain(std::span<const ConstBytes> pieces, std::size_t count);
+  IoResult write_masked(std::span<const ConstBytes> pieces, std::size_t count);
+  std::error_code write_refusal() const noexcept;
+  void append_frame(Opcode opcode, std::span<const ConstBytes> pieces, std::size_t count);
+  void append_text(Opcode opcode, std::string_view payload);
+  void queue_close(std::uint16_t code);
+  IoResult send_held();
+  IoResult send_held_bytes();
+  void end_lower_output();
+  void close_late();
+  std::size_t held() const noexcept { return held_output_.size() - held_sent_; }
 
-  void append_frame(Opcode opcode, std::string_view payload);
-  void append_close(std::uint16_t code);
-  void append_pong();
-  IoResult push_wire();
-  IoResult write_unmasked(std::span<const ConstBytes> pieces, std::size_t count);
-  void append_masked(std::span<const ConstBytes> pieces, std::size_t count);
+  bool exchanged() const noexcept { return close_sent_ && close_received_; }
+  std::error_code failure() const noexcept { return input_failure_ ? input_failure_ : output_failure_; }
+  bool readable_here() const noexcept { return unread() > 0 || input_ended_ || input_failure_; }
   void update_interest();
   void arrange() noexcept;
 
+  bool loop_is_there() const noexcept { return IOLoop::current_or_null() == &loop_; }
+  void leave(bool wait_for_peer) noexcept;
+
   IOLoop& loop_;
-  std::unique_ptr<Transport> lower_;
+  std::unique_ptr<Transport> lower_;  // null once given to the loop
   TransportListener* listener_ = nullptr;
+  std::unique_ptr<MaskSource> masks_;  // a client's
+  std::string description_;
+  std::string initial_input_;
+  std::size_t initial_taken_ = 0;
+  std::string held_output_;  // whole frames, the first of them perhaps begun
+  std::size_t held_sent_ = 0;
+  std::string pong_;
+  FrameParser parser_;
+  CloseTimer close_timer_{*this};
+  std::error_code input_failure_;
+  std::error_code output_failure_;
   Role role_;
-  bool stream_protocol_;
-
-  std::string raw_;  // received, not yet decoded
-  std::size_t raw_taken_ = 0;
-  FrameHeader frame_;  // the one that is streaming past
-  std::uint64_t payload_left_ = 0;
-  std::uint64_t payload_seen_ = 0;
-  bool in_frame_ = false;
-  bool in_message_ = false;  // a fragmented message goes on
-  bool message_empty_ = true;
-  std::string control_;  // payload of a control frame
-  Input input_ = Input::open;
-  std::error_code input_error_;
-
-  std::string wire_;  // framed, not yet handed down
-  std::size_t wire_sent_ = 0;
-  std::string pong_;  // only the latest ping is answered
-  bool pong_due_ = false;
-  bool output_ended_ = false;
-  bool close_sent_ = false;
-  bool close_received_ = false;
-  bool want_read_ = false;
-  bool want_write_ = false;
-  Timeout close_deadline_;
+  bool in_band_end_ : 1;
+  bool pong_due_ : 1 = false;     // the answer to the latest ping
+  bool input_ended_ : 1 = false;  // by a Close, or in-band
+  bool end_sent_ : 1 = false;     // in-band
+  bool close_sent_ : 1 = false;   // or held, to be sent
+  bool close_received_ : 1 = false;
+  bool lower_input_ended_ : 1 = false;
+  bool lower_output_ended_ : 1 = false;
+  bool lower_failed_ : 1 = false;
+  bool end_told_ : 1 = false;
+  bool failure_told_ : 1 = false;
+  bool want_read_ : 1 = false;
+  bool want_write_ : 1 = false;
+  bool closed_ : 1 = false;
 };
 
 }  // namespace twinloop::detail

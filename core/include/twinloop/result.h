@@ -27,6 +27,7 @@ class Failure {
   // The code; for an exception that is an Error its code, otherwise `io`.
 
   const std::exception_ptr& exception() const noexcept { return exception_; }
+  std::exception_ptr take_exception() && noexcept { return std::move(exception_); }
 
   std::string message() const;
 

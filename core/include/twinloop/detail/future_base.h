@@ -122,7 +122,7 @@ class FutureBase {
   }
 
   void complete_with_value() noexcept { complete(kValue); }
-  void fail(const Failure& failure) noexcept;
+  void fail(Failure failure) noexcept;
   void deliver() {
     if ((source_ & kTagMask) == static_cast<std::uintptr_t>(Source::reserved)) deliver_reserved();
   }
