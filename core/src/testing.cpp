@@ -187,7 +187,8 @@ void expect(bool condition, std::string_view what, const std::source_location& w
 
 std::string detail::shown(std::string_view text) {
   constexpr std::size_t kShown = 200;
-  std::string quoted = "\"" + std::string(text.substr(0, kShown)) + "\"";
+  std::string quoted = "\"";
+  quoted.append(text.substr(0, kShown)).append("\"");
   return text.size() <= kShown ? quoted : quoted + "… (" + std::to_string(text.size()) + " bytes)";
 }
 
