@@ -9,44 +9,35 @@ struct Entry {
   Errc code;
   std::string_view name;
   const char* message;
-  std::string_view advice;
 };
 
 constexpr std::array kEntries = {
-    Entry{Errc::end, "end", "the peer ended the connection", "Nothing is wrong; stop reading, or use next_line()."},
-    Entry{Errc::reset, "reset", "the connection was reset",
-          "The peer crashed, aborted or refused more data; reconnect."},
-    Entry{Errc::refused, "refused", "the connection was refused",
-          "Check that the server runs and that the port is right."},
-    Entry{Errc::unreachable, "unreachable", "the host cannot be reached", "Check the network and the address."},
-    Entry{Errc::unresolved, "unresolved", "the name has no address",
-          "Check the spelling of the host name and the resolver."},
-    Entry{Errc::in_use, "in_use", "the address is in use", "Another program listens there; choose another port, or 0."},
-    Entry{Errc::denied, "denied", "permission denied", "Ports below 1024 and some files need more rights."},
-    Entry{Errc::truncated, "truncated", "the connection ended without a goodbye",
-          "Treat what was received as incomplete."},
-    Entry{Errc::protocol, "protocol", "the peer broke the protocol", "Check that the other side speaks this protocol."},
-    Entry{Errc::overflow, "overflow", "more data arrived than may be held", "Read faster, or raise max_buffer_size."},
-    Entry{Errc::limit, "limit", "a limit was reached", "Raise the limit, or wait for the peer before writing more."},
-    Entry{Errc::unsatisfiable_read, "unsatisfiable_read", "the delimiter was not found within max_bytes",
-          "Raise max_bytes, or refuse this peer."},
-    Entry{Errc::timeout, "timeout", "the deadline passed", "Try again, or allow more time."},
-    Entry{Errc::idle_timeout, "idle_timeout", "nothing arrived for too long", "The peer is gone or stuck; reconnect."},
-    Entry{Errc::cancelled, "cancelled", "the operation was cancelled", "Its owner let it go."},
-    Entry{Errc::local, "local", "the stream was closed on this side", "Do not use a stream after close()."},
-    Entry{Errc::loop_closed, "loop_closed", "the loop was closed", "Finish work before closing its IOLoop."},
-    Entry{Errc::not_supported, "not_supported", "not supported here", "The message names the alternative."},
-    Entry{Errc::broken_promise, "broken_promise", "the promise was destroyed unfulfilled",
-          "Its producer went away without an answer."},
-    Entry{Errc::busy, "busy", "the same operation is already pending", "Await the first before starting another."},
-    Entry{Errc::invalid_url, "invalid_url", "not a valid URL", "Write scheme://host:port/path."},
-    Entry{Errc::unknown_scheme, "unknown_scheme", "no transport of that name", "Use one of the schemes named."},
-    Entry{Errc::unknown_backend, "unknown_backend", "no backend of that name", "Use one of the backends named."},
-    Entry{Errc::descriptors_exhausted, "descriptors_exhausted", "no file descriptor is available",
-          "Close connections, or raise the limit (ulimit -n); select stops at FD_SETSIZE."},
-    Entry{Errc::plaintext_before_tls, "plaintext_before_tls", "bytes arrived before TLS started",
-          "An attacker or a confused peer spoke too early; close."},
-    Entry{Errc::io, "io", "input/output error", "The message carries the system's own words."},
+    Entry{Errc::end, "end", "the peer ended the connection"},
+    Entry{Errc::reset, "reset", "the connection was reset"},
+    Entry{Errc::refused, "refused", "the connection was refused"},
+    Entry{Errc::unreachable, "unreachable", "the host cannot be reached"},
+    Entry{Errc::unresolved, "unresolved", "the name has no address"},
+    Entry{Errc::in_use, "in_use", "the address is in use"},
+    Entry{Errc::denied, "denied", "permission denied"},
+    Entry{Errc::truncated, "truncated", "the connection ended without a goodbye"},
+    Entry{Errc::protocol, "protocol", "the peer broke the protocol"},
+    Entry{Errc::overflow, "overflow", "more data arrived than may be held"},
+    Entry{Errc::limit, "limit", "a limit was reached"},
+    Entry{Errc::unsatisfiable_read, "unsatisfiable_read", "the delimiter was not found within max_bytes"},
+    Entry{Errc::timeout, "timeout", "the deadline passed"},
+    Entry{Errc::idle_timeout, "idle_timeout", "nothing arrived for too long"},
+    Entry{Errc::cancelled, "cancelled", "the operation was cancelled"},
+    Entry{Errc::local, "local", "the stream was closed on this side"},
+    Entry{Errc::loop_closed, "loop_closed", "the loop was closed"},
+    Entry{Errc::not_supported, "not_supported", "not supported here"},
+    Entry{Errc::broken_promise, "broken_promise", "the promise was destroyed unfulfilled"},
+    Entry{Errc::busy, "busy", "the same operation is already pending"},
+    Entry{Errc::invalid_url, "invalid_url", "not a valid URL"},
+    Entry{Errc::unknown_scheme, "unknown_scheme", "no transport of that name"},
+    Entry{Errc::unknown_backend, "unknown_backend", "no backend of that name"},
+    Entry{Errc::descriptors_exhausted, "descriptors_exhausted", "no file descriptor is available"},
+    Entry{Errc::plaintext_before_tls, "plaintext_before_tls", "bytes arrived before TLS started"},
+    Entry{Errc::io, "io", "input/output error"},
 };
 
 const Entry* find(int value) noexcept {
@@ -104,8 +95,61 @@ std::string_view name(Errc code) noexcept {
 }
 
 std::string_view advice(Errc code) noexcept {
-  const Entry* entry = find(static_cast<int>(code));
-  return entry != nullptr ? entry->advice : "";
+  switch (code) {
+    case Errc::end:
+      return "Nothing is wrong; stop reading, or use next_line().";
+    case Errc::reset:
+      return "The peer crashed, aborted or refused more data; reconnect.";
+    case Errc::refused:
+      return "Check that the server runs and that the port is right.";
+    case Errc::unreachable:
+      return "Check the network and the address.";
+    case Errc::unresolved:
+      return "Check the spelling of the host name and the resolver.";
+    case Errc::in_use:
+      return "Another program listens there; choose another port, or 0.";
+    case Errc::denied:
+      return "Ports below 1024 and some files need more rights.";
+    case Errc::truncated:
+      return "Treat what was received as incomplete.";
+    case Errc::protocol:
+      return "Check that the other side speaks this protocol.";
+    case Errc::overflow:
+      return "Read faster, or raise max_buffer_size.";
+    case Errc::limit:
+      return "Raise the limit, or wait for the peer before writing more.";
+    case Errc::unsatisfiable_read:
+      return "Raise max_bytes, or refuse this peer.";
+    case Errc::timeout:
+      return "Try again, or allow more time.";
+    case Errc::idle_timeout:
+      return "The peer is gone or stuck; reconnect.";
+    case Errc::cancelled:
+      return "Its owner let it go.";
+    case Errc::local:
+      return "Do not use a stream after close().";
+    case Errc::loop_closed:
+      return "Finish work before closing its IOLoop.";
+    case Errc::not_supported:
+      return "The message names the alternative.";
+    case Errc::broken_promise:
+      return "Its producer went away without an answer.";
+    case Errc::busy:
+      return "Await the first before starting another.";
+    case Errc::invalid_url:
+      return "Write scheme://host:port/path.";
+    case Errc::unknown_scheme:
+      return "Use one of the schemes named.";
+    case Errc::unknown_backend:
+      return "Use one of the backends named.";
+    case Errc::descriptors_exhausted:
+      return "Close connections, or raise the limit (ulimit -n); select stops at FD_SETSIZE.";
+    case Errc::plaintext_before_tls:
+      return "An attacker or a confused peer spoke too early; close.";
+    case Errc::io:
+      return "The message carries the system's own words.";
+  }
+  return "";
 }
 
 Errc reason_of(const std::error_code& code) noexcept {

@@ -45,7 +45,6 @@ class Invoker final : public Catch::ITestInvoker {
   Invoker(const Driver& driver, const Behaviour& behaviour) : driver_(driver), behaviour_(behaviour) {}
 
   void invoke() const override {
-    if (!covers(driver_.have, behaviour_.needs)) SKIP("this backend carries no network");
     IOLoop loop(driver_.make());
     std::string failure;
     try {
@@ -68,6 +67,7 @@ int main(int argc, char** argv) {
   const std::vector<Driver> all = drivers();
   for (const Driver& driver : all) {
     for (const Behaviour& behaviour : testing::behaviours()) {
+      if (!covers(driver.have, behaviour.needs)) continue;  // the manual loop has no network, threads or descriptors
       const std::string name = driver.name + ": " + behaviour.name;
       const std::string tags = "[" + driver.name + "]" + (covers(behaviour.needs, Needs::threads) ? "[threads]" : "");
       const Catch::AutoReg registered(Catch::Detail::make_unique<Invoker>(driver, behaviour),

@@ -9,7 +9,9 @@
 #define TWINLOOP_RESUME_THROUGH_PROMISE 0
 #endif
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+// A build that counts bytes rather than nanoseconds may set TWINLOOP_POOLS to 0 itself.
+#if defined(TWINLOOP_POOLS)
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define TWINLOOP_POOLS 0
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
