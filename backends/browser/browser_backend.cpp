@@ -23,7 +23,7 @@ Failure not_in_a_browser(const char* verb, const Url& url, const char* why) {
 
 }  // namespace
 
-BrowserBackend::BrowserBackend() {
+BrowserBackend::BrowserBackend(std::unique_ptr<Network> network) : network_(std::move(network)) {
   host::start();
   current = this;
 }
@@ -78,7 +78,9 @@ Future<std::unique_ptr<Acceptor>> BrowserNetwork::listen(Url url, const ListenOp
       "listen ", url, ": a browser accepts no connections; use pair:, or connect to a server by ws:// or wss://"));
 }
 
-std::unique_ptr<Backend> make_browser_backend() { return std::make_unique<BrowserBackend>(); }
+std::unique_ptr<Backend> make_browser_backend() {
+  return std::make_unique<BrowserBackend>(std::make_unique<BrowserNetwork>());
+}
 bool browser_available() noexcept { return true; }
 
 }  // namespace twinloop::detail

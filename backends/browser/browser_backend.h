@@ -20,14 +20,14 @@ class BrowserNetwork final : public Network {
 
 class BrowserBackend final : public Backend {
  public:
-  BrowserBackend();
+  explicit BrowserBackend(std::unique_ptr<Network> network);
   ~BrowserBackend() override;
 
   std::string_view name() const noexcept override { return "browser"; }
   TimePoint now() const noexcept override;
   void wait(TimePoint) override {}  // what the host brought is in the loop's hooks already
   void wake() noexcept override {}
-  Network& network() override { return network_; }
+  Network& network() override { return *network_; }
   bool hosted() const noexcept override { return true; }
   void attach(IOLoop& loop) override { loop_ = &loop; }
   void request_turn(TimePoint when) override;
@@ -36,7 +36,7 @@ class BrowserBackend final : public Backend {
   // What the host calls when a turn is due.
 
  private:
-  BrowserNetwork network_;
+  std::unique_ptr<Network> network_;
   IOLoop* loop_ = nullptr;
 };
 

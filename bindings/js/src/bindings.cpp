@@ -58,8 +58,8 @@ class Table {
 };
 
 struct Session {
-  IOLoop loop{std::make_unique<detail::BrowserBackend>()};
-  std::string buffer;  // where JavaScript puts what a call takes
+  IOLoop loop{std::make_unique<detail::BrowserBackend>(nullptr)};  // no network: its streams are made right here
+  std::string buffer;                                              // where JavaScript puts what a call takes
   Table<IOStream> streams;
   Table<Future<void>> operations;
   int next_stream = 1;
@@ -89,7 +89,7 @@ void settle_failure(int operation, const Failure& failure) {
 
 // An operation that has settled is dropped by the loop, not by itself.
 void forget(int operation) {
-  session->loop.add_callback([operation] { session->operations.take(operation); });
+  session->loop.add_callback([operation] { Future<void> over = session->operations.take(operation); });
 }
 
 Future<void> run_connect(int operation, std::unique_ptr<detail::BrowserWebSocket> socket, ConnectOptions options) {
@@ -226,6 +226,6 @@ EMSCRIPTEN_KEEPALIVE void twinloop_js_close(int stream, int hard) noexcept {
 
 EMSCRIPTEN_KEEPALIVE void twinloop_js_cancel(int operation) noexcept {
   const Call call;
-  session->operations.take(operation);
+  Future<void> withdrawn = session->operations.take(operation);
 }
 }

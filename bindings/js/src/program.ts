@@ -1,49 +1,74 @@
 /** Runs a whole twinloop program, built to wasm, with its `stdio:` wired to JavaScript. */
-import { instantiateWith, type WebSocketConstructor } from './runtime.js';
+import { type WebSocketConstructor } from './runtime.js';
+import { compile, instantiateWith, type WasmSource } from './wasm.js';
 
 export interface ProgramOptions {
   /** The program's arguments, without its name. */
-  args?: string[];
+  args?: string[] | undefined;
   /** What environment variables it sees. */
-  env?: Record<string, string>;
-  /** The compiled module, or its bytes. */
-  wasm: WebAssembly.Module | BufferSource;
+  env?: Record<string, string> | undefined;
+  /** The module: its address, its bytes or compiled. By default the file beside the glue that ends in `.wasm`. */
+  wasm?: WasmSource | Promise<WasmSource> | undefined;
   /** The WebSocket class; needed in Node 20. */
-  WebSocket?: WebSocketConstructor;
-  /** Called with what the program writes to `stdio:`. */
-  output?: (bytes: Uint8Array<ArrayBuffer>) => void;
+  WebSocket?: WebSocketConstructor | undefined;
+  /** Called with what the program writes to `stdio:`. A promise it returns makes the program's writes wait. */
+  output?: ((bytes: Uint8Array<ArrayBuffer>) => void | Promise<void>) | undefined;
   /** Called with what it logs: one line each. */
-  error?: (line: string) => void;
+  error?: ((line: string) => void) | undefined;
+  /** Called with the exit status when the program's coroutine ends. */
+  onExit?: ((status: number) => void) | undefined;
 }
 
+/** What Emscripten's `-sMODULARIZE -sEXPORT_ES6` glue exports by default. */
+export type GlueFactory = (options: object) => Promise<object>;
+
 export interface Program {
-  /** Feeds `stdio:`; null is the end of the input. */
-  input(data: string | Uint8Array | null): void;
+  /**
+   * Feeds `stdio:`; null is the end of the input. False when 16 MiB wait already, or after the end: nothing was taken then.
+   */
+  input(data: string | Uint8Array | null): boolean;
   /** Resolves with the exit status when the program's coroutine ends. */
   readonly exited: Promise<number>;
 }
 
 interface Host {
-  input?: (bytes: Uint8Array | null) => void;
+  input?: (bytes: Uint8Array | null) => boolean;
 }
 
-/** Starts the program whose Emscripten glue is at `glueUrl`. */
-export async function runProgram(glueUrl: string | URL, options: ProgramOptions): Promise<Program> {
-  const wasm = options.wasm instanceof WebAssembly.Module ? options.wasm : await WebAssembly.compile(options.wasm);
-  const glue = (await import(String(glueUrl))) as { default: (options: object) => Promise<object> };
+/** Starts a program, given its Emscripten glue or the glue's address. */
+export async function runProgram(glue: GlueFactory | string | URL, options: ProgramOptions = {}): Promise<Program> {
+  const factory = typeof glue === 'function' ? glue : await load(glue);
+  const source = (await options.wasm) ?? (typeof glue === 'function' ? undefined : besides(glue));
+  if (source === undefined) throw new Error('twinloop: runProgram needs { wasm } when it is given a function');
+  const wasm = await compile(source, 'pass runProgram(…, { wasm }) with its address or its bytes');
   const encoder = new TextEncoder();
-  let exit!: (status: number) => void;
-  const exited = new Promise<number>((resolve) => (exit = resolve));
+  let resolveExit!: (status: number) => void;
+  const exited = new Promise<number>((resolve) => (resolveExit = resolve));
+  const exit = (status: number): void => {
+    resolveExit(status);
+    options.onExit?.(status);
+  };
   const host: Host & Record<string, unknown> = { exit };
   for (const name of ['env', 'WebSocket', 'output', 'error'] as const) {
     if (options[name] !== undefined) host[name] = options[name];
   }
   await new Promise<object>((resolve, reject) => {
     const module = { arguments: options.args ?? [], twinloop: host, instantiateWasm: instantiateWith(wasm, reject) };
-    glue.default(module).then(resolve, reject);
+    factory(module).then(resolve, reject);
   });
   return {
     exited,
-    input: (data) => host.input?.(typeof data === 'string' ? encoder.encode(data) : data),
+    input: (data) => host.input?.(typeof data === 'string' ? encoder.encode(data) : data) ?? false,
   };
+}
+
+async function load(url: string | URL): Promise<GlueFactory> {
+  const glue = (await import(/* @vite-ignore */ /* webpackIgnore: true */ String(url))) as { default: GlueFactory };
+  return glue.default;
+}
+
+function besides(glue: string | URL): URL {
+  const url = new URL(glue, globalThis.location?.href);
+  url.pathname = url.pathname.replace(/\.m?js$/, '.wasm');
+  return url;
 }

@@ -21,6 +21,7 @@ export async function installPackage() {
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
   return {
     folder,
+    target,
     files: packed.files.map((file) => file.path).sort(),
     load: (entry) => import(pathToFileURL(join(target, 'dist', entry)).href),
     remove: () => rm(folder, { recursive: true }),
