@@ -18,7 +18,7 @@ constexpr double kSlice = 4;  // milliseconds of turns in a row; then the page m
 bool is_native(std::string_view scheme) noexcept { return scheme == "tcp" || scheme == "tls" || scheme == "unix"; }
 
 Failure not_in_a_browser(const char* verb, const Url& url, const char* why) {
-  return std::make_exception_ptr(Error(Errc::not_supported, verb + url.to_string() + why));
+  return {Errc::not_supported, verb + url.to_string() + why};
 }
 
 }  // namespace

@@ -65,7 +65,7 @@ BrowserWebSocket::~BrowserWebSocket() { close(Errc::local); }
 Failure BrowserWebSocket::refusal(Errc reason, std::string_view what) const {
   std::string text = "connect ";
   text.append(url_).append(": ").append(what);
-  return std::make_exception_ptr(Error(reason, text));
+  return {reason, std::move(text)};
 }
 
 Future<void> BrowserWebSocket::open(const ConnectOptions& options) {

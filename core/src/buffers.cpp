@@ -100,18 +100,27 @@ void InputBuffer::shrink() {
 
 // ---- OutputQueue
 
-std::deque<std::string>& OutputQueue::rest() {
-  if (!rest_) rest_ = std::make_unique<std::deque<std::string>>();
+std::string OutputQueue::Rest::take() {
+  std::string piece = std::move(pieces[taken++]);
+  if (taken >= 32 && 2 * taken >= pieces.size()) {
+    pieces.erase(pieces.begin(), pieces.begin() + static_cast<std::ptrdiff_t>(taken));
+    taken = 0;
+  }
+  return piece;
+}
+
+OutputQueue::Rest& OutputQueue::rest() {
+  if (!rest_) rest_ = std::make_unique<Rest>();
   return *rest_;
 }
 
 void OutputQueue::append(std::string_view bytes) {
   size_ += bytes.size();
-  std::string& last = rest_ && !rest_->empty() ? rest_->back() : first_;
+  std::string& last = rest_ && !rest_->empty() ? rest_->pieces.back() : first_;
   if (last.size() + bytes.size() <= std::max(kPiece, last.capacity())) {
     last.append(bytes);
   } else {
-    rest().emplace_back(bytes);
+    rest().pieces.emplace_back(bytes);
   }
 }
 
@@ -121,7 +130,7 @@ void OutputQueue::append(std::string&& bytes) {
   if (size_ == bytes.size()) {
     first_ = std::move(bytes);
   } else {
-    rest().push_back(std::move(bytes));
+    rest().pieces.push_back(std::move(bytes));
   }
 }
 
@@ -129,9 +138,8 @@ std::size_t OutputQueue::gather(std::span<ConstBytes> pieces) const noexcept {
   std::size_t count = 0;
   if (sent_ < first_.size()) pieces[count++] = as_bytes(std::string_view(first_).substr(sent_));
   if (!rest_) return count;
-  for (const std::string& piece : *rest_) {
-    if (count == pieces.size()) break;
-    pieces[count++] = as_bytes(piece);
+  for (std::size_t at = rest_->taken; at < rest_->pieces.size() && count < pieces.size(); ++at) {
+    pieces[count++] = as_bytes(rest_->pieces[at]);
   }
   return count;
 }
@@ -149,8 +157,7 @@ void OutputQueue::consume(std::size_t count) noexcept {
     sent_ = 0;
     first_.clear();
     if (!rest_ || rest_->empty()) break;
-    first_ = std::move(rest_->front());
-    rest_->pop_front();
+    first_ = rest_->take();
   }
   if (size_ > 0) return;
   if (first_.capacity() > kKept || TWINLOOP_POOLS == 0) std::string().swap(first_);

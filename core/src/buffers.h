@@ -2,11 +2,11 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "twinloop/transport.h"
 
@@ -63,11 +63,19 @@ class OutputQueue {
   static constexpr std::size_t kPiece = 16 * 1024;
   static constexpr std::size_t kKept = 256;
 
-  std::deque<std::string>& rest();
+  // The pieces behind the first, taken from the front.
+  struct Rest {
+    std::vector<std::string> pieces;
+    std::size_t taken = 0;
+    bool empty() const noexcept { return taken == pieces.size(); }
+    std::string take();
+  };
 
-  std::string first_;                              // the usual case needs no more
-  std::unique_ptr<std::deque<std::string>> rest_;  // pieces behind it
-  std::size_t sent_ = 0;                           // of first_
+  Rest& rest();
+
+  std::string first_;           // the usual case needs no more
+  std::unique_ptr<Rest> rest_;  // null while there is nothing behind it
+  std::size_t sent_ = 0;        // of first_
   std::size_t size_ = 0;
 };
 

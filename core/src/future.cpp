@@ -142,6 +142,16 @@ void CoroutineBase::stop_waiting() noexcept {
   if (future != nullptr && future->pending()) future->word_.waiter = nullptr;
 }
 
+// The frame is destroyed from the ready queue, before its waiter runs: nothing may be destroyed inside its own await_suspend.
+void CoroutineBase::end_with(Failure failure, std::coroutine_handle<> handle) noexcept {
+  frame_ = handle.address();
+  set_run(&CoroutineBase::end);
+  wake();
+  if (attached()) detach<FutureBase>().fail(std::move(failure));
+}
+
+void CoroutineBase::end(Waiter& waiter) noexcept { static_cast<CoroutineBase&>(waiter).destroy(); }
+
 void CoroutineBase::unhandled_exception() noexcept {
   if (attached()) detach<FutureBase>().fail(std::current_exception());
 }
@@ -153,6 +163,9 @@ void FutureBase::fail(Failure failure) noexcept {
   if (failure.exception()) {
     source_ = kException;
     new (&word_.exception) std::exception_ptr(std::move(failure).take_exception());
+  } else if (failure.has_context()) {
+    source_ = kDescribed;
+    word_.described = new Failure(std::move(failure));
   } else {
     const std::error_code code = failure.code();
     source_ = (static_cast<std::uintptr_t>(static_cast<std::intptr_t>(code.value())) << kErrorShift) | kError;
@@ -173,6 +186,8 @@ Failure FutureBase::take_failure() noexcept {
   if (source_ == kException) {
     failure = Failure(std::move(word_.exception));
     word_.exception.~exception_ptr();
+  } else if (source_ == kDescribed) {
+    failure = *std::unique_ptr<Failure>(word_.described);
   } else if (is_error()) {
     failure = Failure(error_code());
   }
@@ -229,7 +244,7 @@ std::error_code Failure::code() const noexcept {
 }
 
 std::string Failure::message() const {
-  if (!exception_) return code_.message();
+  if (!exception_) return context_ != nullptr ? *context_ + ": " + code_.message() : code_.message();
   try {
     std::rethrow_exception(exception_);
   } catch (const std::exception& error) {
@@ -241,7 +256,7 @@ std::string Failure::message() const {
 
 void Failure::raise() const {
   if (exception_) std::rethrow_exception(exception_);
-  throw_error(code_);
+  throw_error(code_, context_ != nullptr ? std::string_view(*context_) : std::string_view());
 }
 
 }  // namespace twinloop

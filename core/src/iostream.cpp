@@ -20,13 +20,13 @@ Future<void> finish_stream(detail::StreamImpl& stream, Duration deadline) {
   const Result<void> shut = co_await as_result(with_deadline(until, stream.shutdown_write()));
   if (!shut.ok() && shut.reason() != Errc::not_supported) {
     if (shut.reason() == Errc::timeout) stream.close(Errc::timeout);
-    shut.failure().raise();
+    co_await detail::Fail(shut.failure());
   }
   const Result<void> ended =
       co_await as_result(with_deadline(until, shut.ok() ? stream.drain_input() : stream.flush()));
-  if (!ended.ok() && ended.reason() != Errc::timeout) ended.failure().raise();
+  if (!ended.ok() && ended.reason() != Errc::timeout) co_await detail::Fail(ended.failure());
   stream.close(ended.ok() ? Errc::local : Errc::timeout);
-  if (!ended.ok()) ended.failure().raise();
+  if (!ended.ok()) co_await detail::Fail(ended.failure());
 }
 
 }  // namespace

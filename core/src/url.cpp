@@ -15,7 +15,7 @@ char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c 
 Failure invalid(std::string_view text, const char* what) {
   std::string message = "'";
   message.append(text).append("': ").append(what);
-  return std::make_exception_ptr(Error(Errc::invalid_url, message));
+  return {Errc::invalid_url, std::move(message)};
 }
 
 bool parse_port(std::string_view digits, std::uint16_t& port) noexcept {

@@ -1,5 +1,6 @@
 // What is synchronous in core: URLs, errors, buffers, the timer heap, frame sizes.
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers.hpp>
 #include <memory>
 #include <random>
 #include <string>
@@ -164,6 +165,16 @@ TEST_CASE("a pending promise and its future allocate nothing") {
   promise.set_value(1);
   CHECK(future.result() == 1);
   CHECK(detail::pool_stats().allocations == before);
+}
+
+TEST_CASE("a failure keeps its context through moves, as a result and as an exception, without a throw of its own") {
+  Future<int> first = Future<int>::failed(Failure(Errc::refused, "connect tcp://h:1"));
+  Future<int> second = std::move(first);
+  const Result<int> result = second.take_result();
+  CHECK(result.reason() == Errc::refused);
+  CHECK(result.failure().message() == "connect tcp://h:1: the connection was refused");
+  Future<void> third = Future<void>::failed(result.failure());
+  CHECK_THROWS_WITH(third.result(), "connect tcp://h:1: the connection was refused");
 }
 
 TEST_CASE("the sizes that idle connections pay for stay small") {

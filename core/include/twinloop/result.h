@@ -4,7 +4,9 @@
 
 #include <cassert>
 #include <exception>
+#include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "twinloop/error.h"
@@ -13,7 +15,7 @@ namespace twinloop {
 
 struct Unit {};
 
-// Why something failed: an error code, or an exception that carries more.
+// Why something failed: an error code, perhaps with what was being tried, or an exception that carries more.
 class Failure {
  public:
   Failure() noexcept = default;
@@ -21,7 +23,12 @@ class Failure {
   Failure(Errc code) noexcept : code_(make_error_code(code)) {}  // NOLINT(google-explicit-constructor)
   Failure(std::exception_ptr exception) noexcept : exception_(std::move(exception)) {}  // NOLINT
 
+  Failure(Errc code, std::string context)
+      : code_(make_error_code(code)), context_(std::make_shared<const std::string>(std::move(context))) {}
+  // As throwing Error(code, context), without the throw.
+
   explicit operator bool() const noexcept { return code_ || exception_; }
+  bool has_context() const noexcept { return context_ != nullptr; }
 
   std::error_code code() const noexcept;
   // The code; for an exception that is an Error its code, otherwise `io`.
@@ -36,6 +43,7 @@ class Failure {
  private:
   std::error_code code_;
   std::exception_ptr exception_;
+  std::shared_ptr<const std::string> context_;
 };
 
 template <class T = void>

@@ -67,10 +67,12 @@ Future<T> with_deadline(TimePoint when, Future<T> work) {
   }
   if (!work.done()) {
     work = Future<T>();
-    timer.result();  // throws when it was not the time that came but the loop's end
-    throw_error(Errc::timeout);
+    const Result<void> rung = timer.take_result();  // fails when it was not the time that came but the loop's end
+    co_await detail::Fail(rung.ok() ? Failure(Errc::timeout) : rung.failure());
   }
-  co_return co_await std::move(work);
+  Result<T> result = co_await as_result(std::move(work));
+  if (!result.ok()) co_await detail::Fail(result.failure());
+  co_return std::move(result).value();
 }
 // What `work` gives, or TimeoutError once that time has come: then the work is cancelled.  A result that exists wins over the
 // deadline.

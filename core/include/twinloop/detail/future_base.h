@@ -103,6 +103,8 @@ class FutureBase {
     } else if (source_ == kException) {
       new (&word_.exception) std::exception_ptr(std::move(other.word_.exception));
       other.word_.exception.~exception_ptr();
+    } else if (source_ == kDescribed) {
+      word_.described = other.word_.described;
     } else {
       word_.category = other.word_.category;
     }
@@ -141,7 +143,8 @@ class FutureBase {
   static constexpr std::uintptr_t kEmpty = 3;
   static constexpr std::uintptr_t kValue = 7;
   static constexpr std::uintptr_t kException = 11;
-  static constexpr std::uintptr_t kError = 15;  // the code's value stands above this, the category in word_
+  static constexpr std::uintptr_t kError = 15;      // the code's value stands above this, the category in word_
+  static constexpr std::uintptr_t kDescribed = 19;  // a Failure with its context, on the heap
   static constexpr unsigned kErrorShift = 4;
 
   union Word {
@@ -149,6 +152,7 @@ class FutureBase {
     ~Word() {}
     Waiter* waiter;
     const std::error_category* category;
+    Failure* described;
     std::exception_ptr exception;
   };
 

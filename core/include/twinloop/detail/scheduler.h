@@ -22,6 +22,7 @@ class Waiter : public detail::ListNode {
   using Run = void (*)(Waiter&);
   explicit Waiter(Run run) noexcept : run_(run) {}
   ~Waiter() = default;
+  void set_run(Run run) noexcept { run_ = run; }
 
   FutureBase* awaiting_ = nullptr;  // the future it sleeps on; the link that cancelling walks down
 
