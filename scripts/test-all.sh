@@ -71,6 +71,7 @@ npm_tests() { # --test-reporter is the package's choice; its counts are read fro
 mkdir -p "$LOGS"
 printf '== setup (only what is missing) ...\n'
 scripts/setup-native.sh test
+use_own_node
 wasm=yes
 setup_wasm_tests || wasm=no
 
