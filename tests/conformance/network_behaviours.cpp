@@ -265,16 +265,15 @@ BEHAVIOUR("a dropped accept loses no connection", kNetwork) {
   expect_equal(text, "hello");
 }
 
-BEHAVIOUR("a thousand connections at once are all served", kNetwork | Needs::fds) {
-  if (IOLoop::current().backend_name() == "select")
-    co_return;  // FD_SETSIZE is 1,024: two descriptors a connection do not fit
-  constexpr int kConnections = 1000;
+BEHAVIOUR("a thousand connections at once are all served, four hundred on select", kNetwork | Needs::fds) {
+  // Both ends are in this process, and select stops at FD_SETSIZE, 1,024 descriptors.
+  const int connections = IOLoop::current().backend_name() == "select" ? 400 : 1000;
   Listener listener = co_await listen("tcp://127.0.0.1:0");
   const std::string url = listener.url();
   Future<void> serving = serve(std::move(listener), &echo);
   int answered = 0;
   std::vector<Future<void>> clients;
-  for (int i = 0; i < kConnections; ++i) clients.push_back(ping(url, answered));
-  while (answered < kConnections) co_await sleep_for(1ms);
+  for (int i = 0; i < connections; ++i) clients.push_back(ping(url, answered));
+  while (answered < connections) co_await sleep_for(1ms);
   for (const Future<void>& client : clients) expect(!client.done(), "all are open at once");
 }
