@@ -27,6 +27,7 @@
 #include "tests/posix_fixtures.h"
 #include "twinloop/detail/builtin.h"
 #include "twinloop/net.h"
+#include "twinloop/testing.h"
 #include "twinloop/timing.h"
 
 namespace {
@@ -53,6 +54,7 @@ class CountingPoller final : public Poller {
     ++wakes_;
     woken_ = true;
   }
+  void after_fork() noexcept override {}
   EventBatch next;
 
  private:
@@ -78,6 +80,7 @@ class Tally final : public Poller {
     return woken;
   }
   void wake() noexcept override { real_->wake(); }
+  void after_fork() noexcept override { real_->after_fork(); }
 
   std::size_t events = 0;
 
@@ -152,7 +155,7 @@ std::pair<Descriptor, Descriptor> connected_sockets() {
 
 struct Silence {
   Silence() noexcept {
-    set_log_handler([](LogLevel, std::string_view, const std::source_location&) { ++lines; });
+    set_log_handler([](LogLevel, std::string_view, const Location&) { ++lines; });
     lines = 0;
   }
   ~Silence() { set_log_handler(nullptr); }
@@ -179,7 +182,9 @@ TEST_CASE("an errno becomes the library's own name for it, or stays what it is")
 
 TEST_CASE("wakes before the loop has noticed the first cost one system call") {
   int wakes = 0;
+  IOLoop loop(std::make_unique<twinloop::testing::ManualBackend>());
   Reactor reactor(std::make_unique<CountingPoller>(wakes));
+  reactor.attach(loop);
   for (int i = 0; i < 100; ++i) reactor.wake();
   CHECK(wakes == 1);
   reactor.wait(kNever);
@@ -191,7 +196,9 @@ TEST_CASE("an event of a registration that has ended is dropped, also when its s
   int wakes = 0;
   auto owned = std::make_unique<CountingPoller>(wakes);
   CountingPoller& poller = *owned;
+  IOLoop loop(std::make_unique<twinloop::testing::ManualBackend>());
   Reactor reactor(std::move(owned));
+  reactor.attach(loop);
   Recorder first;
   Recorder second;
   REQUIRE_FALSE(first.registration.begin(reactor, 7, first, Interest::read, Trigger::level));
@@ -211,7 +218,9 @@ TEST_CASE("a listener may end another's registration while both have events in o
   int wakes = 0;
   auto owned = std::make_unique<CountingPoller>(wakes);
   CountingPoller& poller = *owned;
+  IOLoop loop(std::make_unique<twinloop::testing::ManualBackend>());
   Reactor reactor(std::move(owned));
+  reactor.attach(loop);
   Recorder first;
   Recorder second;
   REQUIRE_FALSE(first.registration.begin(reactor, 7, first, Interest::read, Trigger::level));

@@ -1,7 +1,8 @@
 // The only JavaScript of the library, and the only entry points that the host calls.
 //
 // `Module['twinloop']` is what both sides share.  The page or Node may put in it, before the module starts: WebSocket (a
-// constructor), env (an object), output(bytes), error(text), exit(status).  The module adds input(bytes or null).  Its names are
+// constructor), env (an object), output(bytes), error(text), exit(status),
+// save(name, text).  The module adds input(bytes or null).  Its names are
 // quoted, so that --closure 1 leaves them alone.
 #include "backends/browser/glue.h"
 
@@ -251,6 +252,18 @@ EM_JS(void, twinloop_exit, (int status), {
   }
 });
 
+EM_JS(int, twinloop_save, (const char* name, const char* text, int size), {
+  try {
+    var save = Module['twinloop']['save'];
+    if (!save) return 0;
+    save(UTF8ToString(name), UTF8ArrayToString(HEAPU8, text, size));
+    return 1;
+  } catch (error) {
+    console.error(error);
+    return 0;
+  }
+});
+
 EM_JS(int, twinloop_environment, (const char* name, char* into, int size), {
   try {
     var env = Module['twinloop'] && Module['twinloop']['env'];
@@ -285,6 +298,7 @@ bool write_output(const char* bytes, int size) { return twinloop_write_output(by
 bool output_busy() { return twinloop_output_busy() != 0; }
 void log(int level, const char* text, int size) { twinloop_log(level, text, size); }
 void exit(int status) { twinloop_exit(status); }
+bool save(const char* name, const char* text, int size) { return twinloop_save(name, text, size) != 0; }
 bool environment(const char* name, char* into, int size) { return twinloop_environment(name, into, size) != 0; }
 
 }  // namespace twinloop::detail::host

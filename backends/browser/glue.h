@@ -47,6 +47,7 @@ bool output_busy();
 
 void log(int level, const char* text, int size);
 void exit(int status);
+bool save(const char* name, const char* text, int size);
 bool environment(const char* name, char* into, int size);
 // False when there is no such variable.
 

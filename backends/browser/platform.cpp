@@ -14,4 +14,12 @@ const char* platform_environment(const char* variable) noexcept {
   return host::environment(variable, value, sizeof value) ? value : nullptr;
 }
 
+bool platform_has_threads() noexcept { return false; }
+
+std::thread platform_start_thread(Function<void()>) { throw Error(Errc::not_supported, "threads, in a browser"); }
+
+bool platform_save(const char* path, std::string_view text) noexcept {
+  return host::save(path, text.data(), static_cast<int>(text.size()));
+}
+
 }  // namespace twinloop::detail

@@ -122,6 +122,11 @@ class EpollPoller final : public Poller {
     [[maybe_unused]] const ssize_t written = ::write(wake_.get(), &one, sizeof one);
   }
 
+  void after_fork() noexcept override {
+    epoll_.reset();
+    wake_.reset();
+  }
+
  private:
   // Here EPERM says that the file cannot be polled, not that somebody forbids it.
   static std::error_code refusal(int error) noexcept {

@@ -27,6 +27,8 @@ std::error_code from_errno(int error) noexcept {
     case EMFILE:
     case ENFILE:
       return Errc::descriptors_exhausted;
+    case EBADF:
+      return Errc::bad_descriptor;
     default:
       return {error, std::system_category()};
   }

@@ -77,7 +77,7 @@ Future<std::unique_ptr<Acceptor>> PosixNetwork::listen(Url url, const ListenOpti
 
 Future<std::unique_ptr<Transport>> PosixNetwork::connect_tcp(PosixNetwork& self, Url url) {
   const std::string what = "connect " + url.to_string();
-  Future<Resolution> resolving = self.resolver_.resolve(url.host, url.port, EmptyHost::loopback);
+  Future<Resolution> resolving = resolve(self.loop_, url.host, url.port, EmptyHost::loopback);
   const Resolution resolution = co_await std::move(resolving);
   require_address(what, url, resolution);
   Attempts attempts(what);
@@ -93,7 +93,7 @@ Future<std::unique_ptr<Transport>> PosixNetwork::connect_tcp(PosixNetwork& self,
 
 Future<std::unique_ptr<Acceptor>> PosixNetwork::listen_tcp(PosixNetwork& self, Url url, int backlog) {
   const std::string what = "listen " + url.to_string();
-  Future<Resolution> resolving = self.resolver_.resolve(url.host, url.port, EmptyHost::every_address);
+  Future<Resolution> resolving = resolve(self.loop_, url.host, url.port, EmptyHost::every_address);
   const Resolution resolution = co_await std::move(resolving);
   require_address(what, url, resolution);
   Attempts attempts(what);

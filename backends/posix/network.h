@@ -9,7 +9,7 @@ namespace twinloop::detail {
 
 class PosixNetwork final : public Network {
  public:
-  PosixNetwork(IOLoop& loop, Reactor& reactor) : reactor_(reactor), resolver_(loop) {}
+  PosixNetwork(IOLoop& loop, Reactor& reactor) : loop_(loop), reactor_(reactor) {}
 
   bool carries(std::string_view scheme) const noexcept override;
   Future<std::unique_ptr<Transport>> connect(Url url, const ConnectOptions& options) override;
@@ -20,8 +20,8 @@ class PosixNetwork final : public Network {
   static Future<std::unique_ptr<Transport>> connect_tcp(PosixNetwork& self, Url url);
   static Future<std::unique_ptr<Acceptor>> listen_tcp(PosixNetwork& self, Url url, int backlog);
 
+  IOLoop& loop_;
   Reactor& reactor_;
-  Resolver resolver_;
 };
 
 }  // namespace twinloop::detail

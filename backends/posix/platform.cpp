@@ -1,7 +1,10 @@
 // The few things core asks of a platform that belong to no backend.
+#include <signal.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <string>
 
 #include "twinloop/detail/builtin.h"
@@ -35,5 +38,23 @@ void platform_log(LogLevel level, std::string_view text) noexcept {
 void platform_exit(int) noexcept {}
 
 const char* platform_environment(const char* variable) noexcept { return std::getenv(variable); }
+
+bool platform_has_threads() noexcept { return true; }
+
+// Signals are for the program's own threads.
+std::thread platform_start_thread(Function<void()> function) {
+  sigset_t all;
+  sigset_t former;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &former);
+  std::thread thread(std::move(function));
+  ::pthread_sigmask(SIG_SETMASK, &former, nullptr);
+  return thread;
+}
+
+bool platform_save(const char* path, std::string_view text) noexcept {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path, "w"), &std::fclose);
+  return file != nullptr && std::fwrite(text.data(), 1, text.size(), file.get()) == text.size();
+}
 
 }  // namespace twinloop::detail

@@ -84,6 +84,10 @@ class Poller {
 
   virtual void wake() noexcept = 0;
   // Ends wait(), the current or else the next.  From any thread and from signal handlers.
+
+  virtual void after_fork() noexcept = 0;
+  // In the child: closes this process's copies of its own descriptors.  What is asked of it afterwards has no effect, above all
+  // none on the parent.
 };
 
 }  // namespace twinloop::detail

@@ -12,4 +12,9 @@ void PosixBackend::wait(TimePoint deadline) {
   signals_.dispatch();
 }
 
+void PosixBackend::after_fork() noexcept {
+  signals_.end();
+  reactor_.after_fork();
+}
+
 }  // namespace twinloop::detail

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "backends/posix/fd_handlers.h"
 #include "backends/posix/network.h"
 #include "backends/posix/reactor.h"
 #include "backends/posix/signals.h"
@@ -21,8 +22,10 @@ class PosixBackend final : public Backend {
   TimePoint now() const noexcept override { return std::chrono::steady_clock::now(); }
   void wait(TimePoint deadline) override;
   void wake() noexcept override { reactor_.wake(); }
+  FdWatcher* fd_watcher() noexcept override { return &handlers_; }
   Network& network() override { return *network_; }
   void attach(IOLoop& loop) override;
+  void after_fork() noexcept override;
   bool on_signal(int number, Function<void()> handler) override { return signals_.set(number, std::move(handler)); }
 
   Reactor& reactor() noexcept { return reactor_; }
@@ -31,6 +34,7 @@ class PosixBackend final : public Backend {
   std::string_view name_;
   Reactor reactor_;
   SignalWatch signals_;
+  FdHandlers handlers_{reactor_};
   std::optional<PosixNetwork> network_;
 };
 

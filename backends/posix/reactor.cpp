@@ -4,6 +4,7 @@
 #include <exception>
 #include <string>
 
+#include "twinloop/ioloop.h"
 #include "twinloop/log.h"
 #include "twinloop/result.h"
 
@@ -28,6 +29,8 @@ void Reactor::wait(TimePoint deadline) {
   if (live_ == 0 && deadline == kAlready) return;  // a wake that is under way ends the next wait that sleeps
   batch_.clear();
   if (poller_->wait(deadline, batch_)) woken_.exchange(false, std::memory_order_acq_rel);
+  if (deadline != kAlready) loop_->awake();
+  loop_->count_handlers(batch_.size());
   for (const FdEvent& event : batch_) dispatch(event);
 }
 

@@ -46,6 +46,8 @@ class Reactor {
   void wake() noexcept;
   // From any thread and from signal handlers.  Wakes that come before the loop has noticed the first cost nothing.
 
+  void after_fork() noexcept { poller_->after_fork(); }
+
   std::error_code add(int fd, FdListener& listener, Interest interest, Trigger trigger, FdKey& key);
   std::error_code modify(FdKey key, Interest interest);
   void remove(FdKey key) noexcept;

@@ -4,14 +4,12 @@
 
 #include <array>
 #include <cerrno>
-#include <exception>
 #include <mutex>
-#include <string>
 #include <thread>
+#include <utility>
 
 #include "backends/posix/reactor.h"
-#include "twinloop/log.h"
-#include "twinloop/result.h"
+#include "twinloop/ioloop.h"
 
 namespace twinloop::detail {
 
@@ -98,9 +96,9 @@ void give_back(SignalWatch::Receiver& receiver) noexcept {
 
 }  // namespace
 
-SignalWatch::~SignalWatch() {
+void SignalWatch::end() noexcept {
   while (!handlers_.empty()) set(handlers_.begin()->first, {});
-  if (receiver_ != nullptr) give_back(*receiver_);
+  if (Receiver* receiver = std::exchange(receiver_, nullptr)) give_back(*receiver);
 }
 
 bool SignalWatch::set(int number, Function<void()> handler) {
@@ -136,12 +134,7 @@ void SignalWatch::run(int number) noexcept {
   const auto found = handlers_.find(number);
   if (found == handlers_.end()) return;
   const std::shared_ptr<Function<void()>> handler = found->second;
-  try {
-    (*handler)();
-  } catch (...) {
-    log(LogLevel::error, "exception in the handler of signal " + std::to_string(number) + ": " +
-                             Failure(std::current_exception()).message());
-  }
+  reactor_.loop().run_step(StepKind::callback, Origin("a handler of a signal", {}), *handler);
 }
 
 }  // namespace twinloop::detail

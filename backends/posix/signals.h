@@ -16,7 +16,7 @@ class Reactor;
 class SignalWatch {
  public:
   explicit SignalWatch(Reactor& reactor) noexcept : reactor_(reactor) {}
-  ~SignalWatch();
+  ~SignalWatch() { end(); }
   SignalWatch(const SignalWatch&) = delete;
   SignalWatch& operator=(const SignalWatch&) = delete;
 
@@ -26,6 +26,9 @@ class SignalWatch {
 
   void dispatch();
   // Runs the handlers of the signals that came.  What they throw is logged.
+
+  void end() noexcept;
+  // Gives all signals back.
 
   struct Receiver;
 

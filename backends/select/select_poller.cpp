@@ -83,6 +83,11 @@ class SelectPoller final : public Poller {
     [[maybe_unused]] const ssize_t written = ::write(wake_writing_.get(), &byte, 1);
   }
 
+  void after_fork() noexcept override {
+    wake_reading_.reset();
+    wake_writing_.reset();
+  }
+
  private:
   struct Entry {
     FdKey key;

@@ -36,6 +36,7 @@ constexpr std::array kEntries = {
     Entry{Errc::unknown_scheme, "unknown_scheme", "no transport of that name"},
     Entry{Errc::unknown_backend, "unknown_backend", "no backend of that name"},
     Entry{Errc::descriptors_exhausted, "descriptors_exhausted", "no file descriptor is available"},
+    Entry{Errc::bad_descriptor, "bad_descriptor", "no such file descriptor is open or watched"},
     Entry{Errc::plaintext_before_tls, "plaintext_before_tls", "bytes arrived before TLS started"},
     Entry{Errc::io, "io", "input/output error"},
 };
@@ -144,6 +145,8 @@ std::string_view advice(Errc code) noexcept {
       return "Use one of the backends named.";
     case Errc::descriptors_exhausted:
       return "Close connections, or raise the limit (ulimit -n); select stops at FD_SETSIZE.";
+    case Errc::bad_descriptor:
+      return "Remove its handler before the descriptor is closed; regular files cannot be watched.";
     case Errc::plaintext_before_tls:
       return "An attacker or a confused peer spoke too early; close.";
     case Errc::io:

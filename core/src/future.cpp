@@ -3,6 +3,7 @@
 #include <chrono>
 #include <memory>
 
+#include "twinloop/detail/observers.h"
 #include "twinloop/log.h"
 
 namespace twinloop {
@@ -41,7 +42,8 @@ void OperationBase::reserve() noexcept {
 
 // ---- Scheduler
 
-void Scheduler::begin_turn() noexcept {
+void Scheduler::begin_turn(detail::Observers* observers) noexcept {
+  observers_ = observers;
   ready_.append(deferred_);
   resumptions_left_ = kResumptionsPerTurn;
   turn_ends_ = 0;
@@ -60,8 +62,19 @@ bool Scheduler::over_budget() noexcept {
 void Scheduler::drain() {
   while (!ready_.empty() && !over_budget()) {
     Waiter* waiter = ready_.pop_front();
-    waiter->run_(*waiter);
+    ++resumptions_;
+    if (observers_ != nullptr) [[unlikely]]
+      run_observed(*waiter);
+    else
+      waiter->run_(*waiter);
   }
+}
+
+void Scheduler::run_observed(Waiter& waiter) {
+  if (waiter.run_ != &CoroutineBase::resume) return waiter.run_(waiter);
+  const Origin origin("", static_cast<CoroutineBase&>(waiter).where_);
+  const detail::ObservedStep step(*observers_, StepKind::coroutine, origin);
+  waiter.run_(waiter);
 }
 
 // Ends `root` and everything it awaits, leaf first, in constant stack.  A destructor in one of the frames may end others of

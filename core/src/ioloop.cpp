@@ -1,11 +1,12 @@
 #include "twinloop/ioloop.h"
 
-#include <atomic>
+#include <algorithm>
 #include <mutex>
-#include <thread>
 
 #include "twinloop/detail/builtin.h"
+#include "twinloop/executor.h"
 #include "twinloop/log.h"
+#include "twinloop/remote.h"
 
 namespace twinloop {
 namespace {
@@ -48,20 +49,6 @@ std::unique_ptr<Backend> make_configured_backend() {
   return find_backend(name).make();
 }
 
-void log_current_exception(const char* origin) noexcept {
-  const Failure failure(std::current_exception());
-  log(LogLevel::error, std::string("exception in ") + origin + ": " + failure.message());
-}
-
-template <class F>
-void run_logged(const char* origin, F&& function) noexcept {
-  try {
-    function();
-  } catch (...) {
-    log_current_exception(origin);
-  }
-}
-
 // True while it lives, whatever is thrown.
 class Running {
  public:
@@ -72,6 +59,21 @@ class Running {
 
  private:
   bool& flag_;
+};
+
+// Makes a loop the thread's current one while it lives.
+class Current {
+ public:
+  explicit Current(IOLoop& loop) noexcept : former_(std::exchange(current_loop, &loop)), loop_(loop) {}
+  Current(const Current&) = delete;
+  Current& operator=(const Current&) = delete;
+  ~Current() {
+    if (current_loop == &loop_) current_loop = former_;
+  }
+
+ private:
+  IOLoop* former_;
+  IOLoop& loop_;
 };
 
 // Stops the loop in the turn in which a future completes, before that turn would sleep.
@@ -101,22 +103,11 @@ class StartedTask final : public detail::Task {
 
 }  // namespace
 
-// What other threads may touch.  It outlives the loop in the hands of those that post to it.
-struct IOLoop::Remote {
-  std::mutex mutex;
-  std::vector<detail::Function<void()>> callbacks;  // guarded by mutex
-  Backend* backend = nullptr;                       // guarded by mutex; nullptr once the loop is closed
-  std::atomic<bool> stopping = false;
-  std::atomic<bool> waiting = false;  // callbacks is not empty
-  const std::thread::id thread = std::this_thread::get_id();
-
-  bool on_own_thread() const noexcept { return std::this_thread::get_id() == thread; }
-};
-
 IOLoop::IOLoop() : IOLoop(make_configured_backend()) {}
 
-IOLoop::IOLoop(std::unique_ptr<Backend> backend) : backend_(std::move(backend)), remote_(std::make_shared<Remote>()) {
-  remote_->backend = backend_.get();
+IOLoop::IOLoop(std::unique_ptr<Backend> backend)
+    : backend_(std::move(backend)), mailbox_(std::make_shared<detail::Mailbox>(*this, *backend_)) {
+  observers_.attach(*backend_);
   now_ = backend_->now();
   if (current_loop == nullptr) current_loop = this;
   backend_->attach(*this);
@@ -134,6 +125,18 @@ IOLoop& IOLoop::current() {
 }
 
 IOLoop* IOLoop::current_or_null() noexcept { return current_loop; }
+
+IOLoop& IOLoop::instance() {
+  if (current_loop != nullptr) return *current_loop;
+  Scheduler::current();  // first, so that it outlives the loop
+  static thread_local std::unique_ptr<IOLoop> own;
+  own = std::make_unique<IOLoop>();
+  return *own;
+}
+
+void IOLoop::make_current() noexcept { current_loop = this; }
+
+void IOLoop::clear_current() noexcept { current_loop = nullptr; }
 
 void IOLoop::configure(std::string_view backend) {
   if (!backend.empty()) find_backend(backend);
@@ -153,23 +156,32 @@ std::string_view IOLoop::backend_name() const noexcept { return backend_->name()
 
 TimePoint IOLoop::clock() const noexcept { return backend_->now(); }
 
+TimePoint IOLoop::after(Duration delay) const noexcept {
+  const TimePoint now = clock();
+  return delay > kNever - now ? kNever : now + delay;
+}
+
 // ---- running
 
 void IOLoop::start() {
-  if (backend_->hosted()) throw Error(Errc::not_supported, "start and run_sync: the host runs this loop; use run_main");
-  if (running_) throw Error(Errc::busy, "start and run_sync: this loop is already running");
+  if (backend_->hosted()) {
+    throw Error(Errc::not_supported,
+                "start and run_sync: the host runs this loop; use run_main, or spawn on this loop");
+  }
+  if (running_ || in_turn_) throw Error(Errc::busy, "start and run_sync: this loop is already running");
   if (closed_) throw Error(Errc::loop_closed, "IOLoop::start");
   const Running running(running_);
+  const Current current(*this);
+  looked_ = clock();
   do {
     turn_once(true);
-  } while (!remote_->stopping.load(std::memory_order_relaxed) && !closed_);
-  remote_->stopping = false;
+  } while (!mailbox_->stopping() && !closed_);
+  mailbox_->forget_stop();
 }
 
 void IOLoop::stop() noexcept {
-  remote_->stopping = true;
-  const std::lock_guard lock(remote_->mutex);
-  if (remote_->backend != nullptr && !(remote_->on_own_thread() && in_turn_)) remote_->backend->wake();
+  if (mailbox_->on_own_thread() && in_turn_) return mailbox_->stop_this_turn();
+  mailbox_->stop();
 }
 
 void IOLoop::wind_down(Duration limit) {
@@ -188,7 +200,12 @@ void IOLoop::run_until(FutureBase& future) {
 }
 
 TimePoint IOLoop::turn() {
+  if (closed_) return kNever;
+  const Current current(*this);
+  looked_ = clock();
   turn_once(false);
+  if (closed_) return kNever;
+  look();
   requested_ = work_waits() ? kAlready : next_deadline();
   return requested_;
 }
@@ -199,8 +216,10 @@ void IOLoop::turn_once(bool may_sleep) {
   Scheduler& scheduler = Scheduler::current();
   {
     const Running in_turn(in_turn_);
-    now_ = backend_->now();
-    scheduler.begin_turn();
+    look();
+    now_ = looked_;
+    ++counts_.turns;
+    scheduler.begin_turn(observers_.any() ? &observers_ : nullptr);
     scheduler.drain();
     run_callbacks();
     run_timers();
@@ -212,16 +231,22 @@ void IOLoop::turn_once(bool may_sleep) {
   if (closing_) close_now();
 }
 
+// Reads the clock, and sees how long the steps since the last look have taken.
+void IOLoop::look() noexcept {
+  const TimePoint seen = backend_->now();
+  if (std::exchange(unlooked_, 0) > 0) counts_.longest_callback = std::max(counts_.longest_callback, seen - looked_);
+  looked_ = seen;
+}
+
 void IOLoop::run_callbacks() {
-  take_remote_callbacks();
-  std::vector<detail::Function<void()>> batch = std::exchange(callbacks_, {});
-  Scheduler& scheduler = Scheduler::current();
-  for (auto& callback : batch) {
+  mailbox_->take(callbacks_);
+  if (callbacks_.empty()) return;
+  std::vector<detail::Callback> batch = std::exchange(callbacks_, {});
+  for (detail::Callback& callback : batch) {
     if (closing_) return;
-    scheduler.refill_inline();
-    run_logged("a callback", callback);
-    callback.reset();
-    scheduler.drain();
+    ++counts_.callbacks;
+    run_step(StepKind::callback, callback.origin, callback.run);
+    callback.run.reset();
   }
   batch.clear();
   if (callbacks_.empty()) callbacks_ = std::move(batch);  // keeps its memory
@@ -229,11 +254,13 @@ void IOLoop::run_callbacks() {
 
 void IOLoop::run_timers() {
   const std::uint64_t before = timers_.ticket();
-  Scheduler& scheduler = Scheduler::current();
-  while (detail::Timer* timer = timers_.pop_due(now_, before)) {
-    scheduler.refill_inline();
-    run_logged("a timer", [timer] { timer->fire(); });
-    scheduler.drain();
+  while (!closing_) {
+    const TimePoint due = timers_.earliest();
+    detail::Timer* timer = timers_.pop_due(now_, before);
+    if (timer == nullptr) return;
+    ++counts_.timers;
+    counts_.lag = std::max(counts_.lag, now_ - due);
+    run_step(StepKind::timer, timer->origin(), [timer] { timer->fire(); });
   }
 }
 
@@ -241,25 +268,37 @@ void IOLoop::run_hooks(detail::List<detail::TurnHook>& hooks) {
   detail::List<detail::TurnHook> batch;
   batch.append(hooks);
   while (detail::TurnHook* hook = batch.pop_front()) {
-    run_logged("a transport", [hook] { hook->on_turn(); });
+    try {
+      hook->on_turn();
+    } catch (...) {
+      detail::log_failed_step(StepKind::handler, Origin("a transport", {}));
+    }
   }
 }
 
 // With work waiting a poll only looks, and a short run of such turns may leave it out: a hop costs no system call.
 void IOLoop::poll(bool may_sleep) {
-  const bool waits = work_waits() || closing_ || !may_sleep || remote_->stopping.load(std::memory_order_relaxed);
-  if (waits && polls_skipped_ < kPollsSkipped && now_ - last_poll_ < kPollsSkippedFor && !backend_->hosted()) {
+  const bool sleeps = may_sleep && !work_waits() && !closing_ && !mailbox_->stopping();
+  if (!sleeps && polls_skipped_ < kPollsSkipped && now_ - last_poll_ < kPollsSkippedFor && !backend_->hosted()) {
     ++polls_skipped_;
     return;
   }
+  if (sleeps && unlooked_ > 0) look();
   polls_skipped_ = 0;
-  backend_->wait(waits ? kAlready : next_deadline());
+  backend_->wait(sleeps ? next_deadline() : kAlready);
   last_poll_ = now_;
+}
+
+void IOLoop::awake() noexcept {
+  now_ = backend_->now();
+  counts_.asleep += now_ - looked_;
+  if (observers_.any()) observers_.tell({StepKind::sleep, Origin("", {}), looked_, now_});
+  looked_ = now_;
 }
 
 bool IOLoop::work_waits() const noexcept {
   return !callbacks_.empty() || !hooks_.empty() || !flushes_.empty() || !Scheduler::current().idle() ||
-         remote_->waiting.load(std::memory_order_acquire);
+         mailbox_->waiting();
 }
 
 TimePoint IOLoop::next_deadline() const noexcept { return timers_.earliest(); }
@@ -274,39 +313,32 @@ void IOLoop::arrange_turn() {
 
 // ---- work
 
-void IOLoop::post(detail::Function<void()> callback) {
-  if (remote_->on_own_thread()) {
-    if (closed_ || closing_) return;
-    callbacks_.push_back(std::move(callback));
-    return arrange_turn();
-  }
-  const std::lock_guard lock(remote_->mutex);
-  if (remote_->backend == nullptr) return;
-  remote_->callbacks.push_back(std::move(callback));
-  if (!remote_->waiting.exchange(true, std::memory_order_acq_rel)) remote_->backend->wake();
+bool IOLoop::post_here(detail::Callback callback) {
+  if (closed_ || closing_) return false;
+  callbacks_.push_back(std::move(callback));
+  arrange_turn();
+  return true;
 }
 
-void IOLoop::take_remote_callbacks() {
-  if (!remote_->waiting.load(std::memory_order_acquire)) return;
-  const std::lock_guard lock(remote_->mutex);
-  remote_->waiting.store(false, std::memory_order_relaxed);
-  for (auto& callback : remote_->callbacks) callbacks_.push_back(std::move(callback));
-  remote_->callbacks.clear();
+Timeout IOLoop::schedule(TimePoint when, detail::Callback callback) {
+  auto* timer = new detail::CallbackTimer(std::move(callback));
+  Timeout timeout(*timer);
+  add_timer(*timer, when);
+  return timeout;
 }
 
 void IOLoop::add_timer(detail::Timer& timer, TimePoint when) noexcept {
-  timers_.add(timer, when);
+  timers_.add(timer, std::max(when, TimePoint{}));  // long ago is long ago: differences of times must not overflow
   arrange_turn();
 }
 
 void IOLoop::remove_timer(detail::Timer& timer) noexcept { timers_.remove(timer); }
 
 void IOLoop::remove_timeout(Timeout& timeout) noexcept {
-  if (const auto timer = std::move(timeout.timer_)) {
-    timers_.remove(*timer);
-    timer->callback.reset();
-    timer->self.reset();
-  }
+  const Timeout removed = std::move(timeout);
+  if (!removed.pending()) return;
+  timers_.remove(*removed.timer_);
+  removed.timer_->expire();
 }
 
 void IOLoop::add_hook(detail::TurnHook& hook) noexcept {
@@ -331,34 +363,96 @@ void IOLoop::adopt(detail::Task* task) {
   arrange_turn();
 }
 
+RemoteLoop IOLoop::remote() const { return RemoteLoop(mailbox_); }
+
+Executor& IOLoop::executor() {
+  if (executor_ == nullptr) executor_ = detail::process_executor();
+  return *executor_;
+}
+
+// ---- descriptors and signals
+
+FdWatcher& IOLoop::fd_watcher(int fd, std::string_view what) {
+  const auto call = [&] { return std::string(what) + "(" + std::to_string(fd) + ")"; };
+  if (closed_ || closing_) throw Error(Errc::loop_closed, call());
+  if (FdWatcher* watcher = backend_->fd_watcher()) return *watcher;
+  throw Error(Errc::not_supported, call() + ": the backend '" + std::string(backend_name()) +
+                                       "' has no file descriptors; " + std::string(backend_->network().alternatives()));
+}
+
+void IOLoop::add_fd_handler(int fd, FdWatcher::Handler handler, FdEvents events, const Origin& origin) {
+  const std::error_code error = fd_watcher(fd, "add_handler").add(fd, std::move(handler), events, origin);
+  if (error) throw Error(error, "add_handler(" + std::to_string(fd) + ")");
+}
+
+void IOLoop::update_handler(int fd, FdEvents events) {
+  const std::error_code error = fd_watcher(fd, "update_handler").update(fd, events);
+  if (error) throw Error(error, "update_handler(" + std::to_string(fd) + ")");
+}
+
+void IOLoop::remove_handler(int fd) noexcept {
+  FdWatcher* watcher = closed_ ? nullptr : backend_->fd_watcher();
+  if (watcher != nullptr) watcher->remove(fd);
+}
+
 bool IOLoop::on_signal(int number, detail::Function<void()> handler) {
   return backend_->on_signal(number, std::move(handler));
 }
 
+// ---- seeing inside
+
+LoopStats IOLoop::stats() noexcept {
+  LoopStats stats = counts_;
+  stats.resumptions = Scheduler::current().resumptions();
+  stats.pending_timers = timers_.size();
+  tasks_.for_each([&stats](detail::Task&) { ++stats.spawned; });
+  if (FdWatcher* watcher = closed_ ? nullptr : backend_->fd_watcher()) stats.descriptors = watcher->size();
+  return stats;
+}
+
+void IOLoop::set_blocking_log_threshold(Duration threshold, detail::Function<void(const Step&)> report) {
+  blocking_.reset();
+  if (threshold <= Duration::zero()) return;
+  blocking_ = std::make_unique<detail::BlockingWatch>(observers_, threshold, std::move(report));
+}
+
 // ---- closing
 
-void IOLoop::close() noexcept {
+void IOLoop::close(bool all_fds) noexcept {
   if (closed_) return;
   closing_ = true;
+  close_fds_ = close_fds_ || all_fds;
   if (!in_turn_) close_now();
 }
 
 void IOLoop::close_now() noexcept {
+  const Current current(*this);
   while (!tasks_.empty()) delete &tasks_.back();
   while (detail::CloseHook* hook = closers_.pop_front()) hook->on_loop_close();
   hooks_.clear();
   flushes_.clear();
   callbacks_.clear();
   while (detail::Timer* timer = timers_.pop()) timer->expire();
-  Scheduler::current().begin_turn();
+  Scheduler::current().begin_turn(nullptr);
   Scheduler::current().drain();
-  {
-    const std::lock_guard lock(remote_->mutex);
-    remote_->backend = nullptr;
-    remote_->callbacks.clear();
-  }
+  mailbox_->close();
   closed_ = true;
+  if (FdWatcher* watcher = backend_->fd_watcher(); watcher != nullptr && close_fds_) watcher->close_descriptors();
   backend_.reset();
+}
+
+void IOLoop::after_fork() noexcept {
+  if (current_loop != nullptr) current_loop->abandon();
+  current_loop = nullptr;
+  detail::current_scheduler = nullptr;
+  detail::forget_process_executor();
+}
+
+// What the parent's loop holds are copies: to destroy them properly would end the parent's connections.
+void IOLoop::abandon() noexcept {
+  closed_ = true;
+  backend_->after_fork();
+  [[maybe_unused]] const auto* backend = backend_.release();
 }
 
 }  // namespace twinloop

@@ -7,7 +7,7 @@
 namespace twinloop {
 namespace {
 
-void default_handler(LogLevel level, std::string_view text, const std::source_location&) {
+void default_handler(LogLevel level, std::string_view text, const Location&) {
   if (level >= LogLevel::warning) detail::platform_log(level, text);
 }
 
@@ -19,8 +19,6 @@ LogHandler set_log_handler(LogHandler next) noexcept {
   return handler.exchange(next != nullptr ? next : &default_handler);
 }
 
-void log(LogLevel level, std::string_view text, const std::source_location& where) noexcept {
-  handler.load()(level, text, where);
-}
+void log(LogLevel level, std::string_view text, const Location& where) noexcept { handler.load()(level, text, where); }
 
 }  // namespace twinloop

@@ -90,15 +90,19 @@ Timer* TimerHeap::pop() noexcept {
   return timer;
 }
 
+// The reference that the loop held ends with the call, the callable before whatever it may have destroyed.
 void CallbackTimer::fire() {
-  const std::shared_ptr<CallbackTimer> keep = std::move(self);
-  Function<void()> function = std::move(callback);
-  function();
+  struct Reference {
+    CallbackTimer& timer;
+    ~Reference() { timer.let_go(); }
+  } const loops{*this};
+  Function<void()> run = std::move(callback_.run);
+  run();
 }
 
 void CallbackTimer::expire() noexcept {
-  callback.reset();
-  self.reset();
+  callback_.run.reset();
+  let_go();
 }
 
 namespace {
@@ -140,6 +144,6 @@ Future<void> sleep_until(TimePoint when) {
   return future;
 }
 
-Future<void> sleep_for(Duration delay) { return sleep_until(IOLoop::current().clock() + delay); }
+Future<void> sleep_for(Duration delay) { return sleep_until(IOLoop::current().after(delay)); }
 
 }  // namespace twinloop

@@ -39,6 +39,7 @@ void ManualBackend::wait(TimePoint deadline) {
   if (std::exchange(woken_, false)) deadline = kAlready;
   if (deadline == kNever) throw Error(Errc::not_supported, "a manual loop with nothing left to wait for");
   now_ = deadline == kAlready ? now_ + kTurn : std::max(now_, deadline);
+  if (deadline != kAlready) loop_->awake();
 }
 
 // ---- FaultyTransport
@@ -177,11 +178,11 @@ Registration::Registration(const char* name, Needs needs, Future<void> (*run)())
   table().push_back({name, needs, run});
 }
 
-ExpectationFailed::ExpectationFailed(std::string_view what, const std::source_location& where)
+ExpectationFailed::ExpectationFailed(std::string_view what, const Location& where)
     : Error(Errc::protocol, std::string(file_name(where.file_name())) + ":" + std::to_string(where.line()) + ": " +
                                 std::string(what)) {}
 
-void expect(bool condition, std::string_view what, const std::source_location& where) {
+void expect(bool condition, std::string_view what, const Location& where) {
   if (!condition) throw ExpectationFailed(what, where);
 }
 

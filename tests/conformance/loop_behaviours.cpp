@@ -21,7 +21,7 @@ struct Signal {
 };
 
 int logged_errors = 0;
-void count_errors(LogLevel level, std::string_view, const std::source_location&) {
+void count_errors(LogLevel level, std::string_view, const Location&) {
   if (level == LogLevel::error) ++logged_errors;
 }
 

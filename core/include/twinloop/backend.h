@@ -9,6 +9,7 @@
 
 #include "twinloop/detail/function.h"
 #include "twinloop/future.h"
+#include "twinloop/origin.h"
 #include "twinloop/transport.h"
 #include "twinloop/url.h"
 
@@ -57,8 +58,36 @@ class Network {
   // What to use instead of a scheme that this platform lacks: "in a browser use ws:// or wss://".
 };
 
-// Interest in a file descriptor, for IOLoop::add_handler.
+// What a handler of a file descriptor asks for and is told.
 enum class FdEvents : unsigned { none = 0, read = 1, write = 2, error = 4 };
+
+constexpr FdEvents operator|(FdEvents a, FdEvents b) noexcept {
+  return static_cast<FdEvents>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
+}
+constexpr FdEvents operator&(FdEvents a, FdEvents b) noexcept {
+  return static_cast<FdEvents>(static_cast<unsigned>(a) & static_cast<unsigned>(b));
+}
+constexpr bool any_of(FdEvents events, FdEvents wanted) noexcept {
+  return (static_cast<unsigned>(events) & static_cast<unsigned>(wanted)) != 0;
+}
+
+// Who watches descriptors for IOLoop::add_handler.
+class FdWatcher {
+ public:
+  using Handler = detail::Function<void(int fd, FdEvents events)>;
+
+  virtual ~FdWatcher() = default;
+
+  virtual std::error_code add(int fd, Handler handler, FdEvents events, const Origin& origin) = 0;
+  // Fails with `busy` when the descriptor is watched already.
+  virtual std::error_code update(int fd, FdEvents events) = 0;
+  // Fails with `bad_descriptor` when it is not watched.
+  virtual void remove(int fd) noexcept = 0;
+  virtual void close_descriptors() noexcept = 0;
+  // Stops watching all of them, and closes them.
+
+  virtual std::size_t size() const noexcept = 0;
+};
 
 class Backend {
  public:
@@ -80,6 +109,9 @@ class Backend {
   virtual bool hosted() const noexcept { return false; }
   // True when the host owns the event loop (a browser, an application's libuv): start() is then an error, run_main is right.
 
+  virtual FdWatcher* fd_watcher() noexcept { return nullptr; }
+  // Null where there are no file descriptors.
+
   virtual void attach(IOLoop&) {}
   // Called once, before anything else, by the loop that will own it.
 
@@ -89,6 +121,9 @@ class Backend {
 
   virtual bool on_signal(int, detail::Function<void()>) { return false; }
   // Runs the function on the loop when the signal arrives; an empty function restores the default.  False where there are none.
+
+  virtual void after_fork() noexcept {}
+  // In the child: lets go of what belongs to the parent's loop without the parent noticing.  Nothing is asked of it afterwards.
 };
 
 }  // namespace twinloop

@@ -35,6 +35,7 @@ enum class Errc {
   unknown_scheme,         // no transport of that name in this build
   unknown_backend,        // no backend of that name in this build
   descriptors_exhausted,  // no file descriptor left, or one that select cannot watch
+  bad_descriptor,         // it is not open, not watched, or of a kind that cannot be watched
   plaintext_before_tls,   // bytes arrived in the clear where TLS had to start
   io,                     // any other error of the system, in the message
 };

@@ -4,6 +4,8 @@
 //
 // A turn: the callbacks queued when it began, the timers due, the bytes that streams accepted, then a poll that sleeps only when
 // nothing waits, then what the poll found.  Coroutines that became ready run after each of these.
+//
+// A loop belongs to the thread that made it; add_callback, spawn_callback, stop and what remote() gives may be used from others.
 #pragma once
 
 #include <memory>
@@ -13,11 +15,16 @@
 
 #include "twinloop/backend.h"
 #include "twinloop/detail/function.h"
+#include "twinloop/detail/mailbox.h"
+#include "twinloop/detail/observers.h"
 #include "twinloop/detail/task.h"
 #include "twinloop/future.h"
+#include "twinloop/stats.h"
 
 namespace twinloop {
 
+class Executor;
+class RemoteLoop;
 class Timeout;
 
 struct BackendInfo {
@@ -43,49 +50,68 @@ class IOLoop {
   // The thread's loop.  Throws Error(loop_closed) when it has none.
   static IOLoop* current_or_null() noexcept;
 
+  static IOLoop& instance();
+  // As current(), but a thread that has none is given one, which is closed when the thread ends.
+
+  void make_current() noexcept;
+  static void clear_current() noexcept;
+  // Which loop current() finds.  Seldom needed: a loop that runs is the current one while it does.
+
   static void configure(std::string_view backend);
   // The backend of loops made from now on, in every thread; "" for the default.  Throws Error(unknown_backend).
 
   static std::vector<BackendInfo> available_backends();
+  // Those of this build, best first.
 
   std::string_view backend_name() const noexcept;
 
   // ---- running
 
   void start();
-  // Turns until stop().  Throws Error(not_supported) in a browser, where the host turns the loop: use run_main.
+  // Turns until stop().  Throws Error(not_supported) where the host turns the loop (a browser: use run_main; an application's
+  // libuv: its uv_run), Error(busy) from inside a turn of this loop.
 
   void stop() noexcept;
   // Ends start() after the current turn; before start(), the next one ends after its first turn.  From any thread.
 
   template <class F, class... Args>
+    requires std::invocable<F&, Args...>
   auto run_sync(F&& work, Args&&... args);
-  // Starts the coroutine, runs the loop until it is done and gives its result.  Throws what it threw.
+  // Starts the coroutine, runs the loop until it is done and gives its result.  Throws what it threw, and Error(loop_closed) when
+  // somebody stopped the loop before.
+  template <class F, class... Args>
+  auto run_sync(Duration timeout, F&& work, Args&&... args);
+  // The same; after that time the coroutine is cancelled and TimeoutError thrown.
 
   TimePoint turn();
   // One turn without sleeping, for hosts.  Says when the next one is due (kAlready: at once).
 
-  void close() noexcept;
+  void close(bool all_fds = false) noexcept;
   // Refuses new work, ends spawned coroutines (newest first), fails what is pending elsewhere with loop_closed, then lets the
-  // network go.  From inside a turn it happens at that turn's end.
+  // network go.  From inside a turn it happens at that turn's end.  With `all_fds` the descriptors that have handlers are closed.
 
   void wind_down(Duration limit);
   // Ends spawned coroutines, newest first, and turns until every closed stream has delivered what it had accepted, for at most
   // `limit`.  What run_main does at the end.
 
-  // ---- work
+  static void after_fork() noexcept;
+  // In a child that fork() made: forgets the parent's current loop, so that the child can make its own, without the parent's loop
+  // or connections noticing.  What belonged to that loop stays as it is and must not be used; the child ends by _exit() or exec().
+
+  // ---- callbacks, timers, coroutines
 
   template <class F>
-  void add_callback(F&& callback) {
+  void add_callback(F&& callback, Origin origin = {}) {
     static_assert(!ReturnsFuture<F>, "this callback is a coroutine and would be cancelled at once: use spawn");
-    post(detail::Function<void()>(std::forward<F>(callback)));
+    mailbox_->post({detail::Function<void()>(std::forward<F>(callback)), origin});
   }
-  // Runs it in the next turn.  From any thread.  An exception it throws is logged, and the loop goes on.
+  // Runs it in the next turn.  From any thread.  On a closed loop it is dropped (RemoteLoop::post tells).  An exception it throws
+  // is logged with where the callback came from, and the loop goes on.
 
   template <class F>
-  Timeout call_later(Duration delay, F&& callback);
+  Timeout call_later(Duration delay, F&& callback, Origin origin = {});
   template <class F>
-  Timeout call_at(TimePoint when, F&& callback);
+  Timeout call_at(TimePoint when, F&& callback, Origin origin = {});
   // Runs it once, not before then; equal times in the order of the calls.  The delay counts from the clock itself, not from the
   // beginning of the turn.
 
@@ -98,18 +124,77 @@ class IOLoop {
   // at close().  A failure is logged unless it is the ordinary end of a connection.
   void spawn(Future<void> work);
 
+  template <class F>
+  void spawn_callback(F&& work, Origin origin = {});
+  // In the next turn, calls a function or spawns a coroutine.  From any thread.
+
+  template <class T, class F>
+  void add_future(Future<T> future, F callback, Origin origin = {});
+  // Calls callback(Result<T>) in a turn after the future is done, never at once.  The loop keeps the future until then.
+
+  template <class F, class... Args>
+  auto run_in_executor(F&& function, Args&&... args);
+  // Calls the function in a thread of the executor and gives its result as a Future.  Function and arguments are copied or moved
+  // there.  Dropping the Future withdraws the call if it has not begun; else its result is thrown away.  Needs twinloop/executor.h.
+  void set_default_executor(std::shared_ptr<Executor> executor) noexcept { executor_ = std::move(executor); }
+  Executor& executor();
+  // The one that was set, else the process's own.  Throws Error(not_supported) where there are no threads.
+
+  RemoteLoop remote() const;
+  // A handle for other threads, which may outlive the loop.  Needs twinloop/remote.h.
+
+  // ---- descriptors and signals
+
+  template <class F>
+  void add_handler(int fd, F&& handler, FdEvents events, Origin origin = {}) {
+    static_assert(std::is_invocable_v<F&, int, FdEvents>, "a handler takes (int fd, FdEvents events)");
+    add_fd_handler(fd, FdWatcher::Handler(std::forward<F>(handler)), events, origin);
+  }
+  // Calls handler(fd, events) in every turn in which the descriptor is ready for what was asked for (level-triggered).  A hang-up
+  // or an error makes it ready for all that was asked for, and adds FdEvents::error where the platform tells; the read or write
+  // then says what happened.  The handler may remove itself, others, and close descriptors; what it throws is logged.
+  //
+  // Throws Error(busy) when the descriptor has a handler or a stream, Error(bad_descriptor) for what is not open or cannot be
+  // watched (a regular file), Error(descriptors_exhausted) for a number beyond FD_SETSIZE on select, and Error(not_supported)
+  // where there are no descriptors (a browser).  Remove the handler before the descriptor is closed.
+
+  void update_handler(int fd, FdEvents events);
+  // Asks for these events from now on.  Throws Error(bad_descriptor) when the descriptor has no handler.
+  void remove_handler(int fd) noexcept;
+  // Its handler is not called any more, also when the descriptor was found ready in this very turn.  Harmless when there is none.
+
   bool on_signal(int number, detail::Function<void()> handler);
   // Runs the handler on the loop when the process gets that signal; an empty one restores the default.  False where there are
   // no signals (a browser).
 
+  // ---- the clock, and seeing inside
+
   TimePoint time() const noexcept { return now_; }
-  // The clock, frozen for the turn.
+  // The clock, frozen for the turn and read anew after it slept.
   TimePoint clock() const noexcept;
   // The clock itself.
+  TimePoint after(Duration delay) const noexcept;
+  // clock() + delay, or kNever when that is beyond the end of time.
+
+  LoopStats stats() noexcept;
+
+  void set_blocking_log_threshold(Duration threshold, detail::Function<void(const Step&)> report = {});
+  // Reports every callback, timer, handler or stretch of a coroutine that keeps the loop for that long or longer, once it is over;
+  // without `report` as a warning in the log, with its label and place.  Zero switches it off.
 
   // ---- for backends, transports and streams
 
   Backend& backend() noexcept { return *backend_; }
+  bool post_here(detail::Callback callback);
+  // As add_callback, on the loop's own thread.  False once it closes.
+  template <class F>
+  void run_step(StepKind kind, const Origin& origin, F&& function) noexcept;
+  // Calls the function as a step of the turn: what it throws is logged, the coroutines it woke run after it.
+  void awake() noexcept;
+  // A backend that slept says so before it tells the listeners of what it found.
+  void count_handlers(std::size_t called) noexcept { counts_.handlers += called; }
+  void add_observer(detail::StepObserver& observer) noexcept { observers_.add(observer); }
+  // Until the observer is destroyed.
   void add_hook(detail::TurnHook& hook) noexcept;
   // Calls hook.on_turn() once, where this turn (or the next) dispatches its events.
   void add_flush(detail::TurnHook& hook) noexcept;
@@ -123,50 +208,72 @@ class IOLoop {
   // Hosted: asks the host for the turn that is due.  Called after anything outside a turn that may have made work.
 
  private:
-  struct Remote;
-  friend class Timeout;
-
-  void post(detail::Function<void()> callback);
+  void add_fd_handler(int fd, FdWatcher::Handler handler, FdEvents events, const Origin& origin);
+  Timeout schedule(TimePoint when, detail::Callback callback);
+  FdWatcher& fd_watcher(int fd, std::string_view what);
   void turn_once(bool may_sleep);
   void run_callbacks();
   void run_timers();
   void run_hooks(detail::List<detail::TurnHook>& hooks);
   void poll(bool may_sleep);
-  void take_remote_callbacks();
+  void look() noexcept;
   bool work_waits() const noexcept;
   TimePoint next_deadline() const noexcept;
   void adopt(detail::Task* task);
   void run_until(FutureBase& future);
   void close_now() noexcept;
+  void abandon() noexcept;
 
   std::unique_ptr<Backend> backend_;
-  std::shared_ptr<Remote> remote_;
+  std::shared_ptr<detail::Mailbox> mailbox_;
   TimePoint now_{};
   TimePoint last_poll_{};
   detail::TimerHeap timers_;
-  std::vector<detail::Function<void()>> callbacks_;
+  std::vector<detail::Callback> callbacks_;
   detail::List<detail::TurnHook> hooks_;
   detail::List<detail::TurnHook> flushes_;
   detail::List<detail::CloseHook> closers_;
   detail::List<detail::Task> tasks_;
+  std::shared_ptr<Executor> executor_;
   TimePoint requested_ = kNever;
   unsigned polls_skipped_ = 0;
   int lingering_ = 0;
   bool running_ = false;
   bool in_turn_ = false;
   bool closing_ = false;
+  bool close_fds_ = false;
   bool closed_ = false;
+
+  LoopStats counts_;
+  TimePoint looked_{};     // when the clock was last read for counts_.longest_callback
+  unsigned unlooked_ = 0;  // steps since then
+  detail::Observers observers_;
+  std::unique_ptr<detail::BlockingWatch> blocking_;
 };
 
-// A handle to a pending call_later or call_at.  Dropping it does not cancel the call; it may outlive the call and its loop's turn.
+// A handle to a pending call_later or call_at.  Dropping it does not cancel the call; it may outlive the call, not its thread.
 class Timeout {
  public:
   Timeout() noexcept = default;
+  Timeout(const Timeout& other) noexcept : timer_(other.timer_) {
+    if (timer_ != nullptr) timer_->keep();
+  }
+  Timeout(Timeout&& other) noexcept : timer_(std::exchange(other.timer_, nullptr)) {}
+  Timeout& operator=(Timeout other) noexcept {
+    std::swap(timer_, other.timer_);
+    return *this;
+  }
+  ~Timeout() {
+    if (timer_ != nullptr) timer_->let_go();
+  }
+
+  bool pending() const noexcept { return timer_ != nullptr && timer_->scheduled(); }
+  // True until it is called, removed, or its loop closes.
 
  private:
   friend class IOLoop;
-  explicit Timeout(std::shared_ptr<detail::CallbackTimer> timer) noexcept : timer_(std::move(timer)) {}
-  std::shared_ptr<detail::CallbackTimer> timer_;
+  explicit Timeout(detail::CallbackTimer& timer) noexcept : timer_(&timer) { timer.keep(); }
+  detail::CallbackTimer* timer_ = nullptr;
 };
 
 Future<void> sleep_for(Duration);
@@ -176,17 +283,14 @@ Future<void> sleep_until(TimePoint);
 // ---- bodies of the templates
 
 template <class F>
-Timeout IOLoop::call_later(Duration delay, F&& callback) {
-  return call_at(clock() + delay, std::forward<F>(callback));
+Timeout IOLoop::call_later(Duration delay, F&& callback, Origin origin) {
+  return call_at(after(delay), std::forward<F>(callback), origin);
 }
 
 template <class F>
-Timeout IOLoop::call_at(TimePoint when, F&& callback) {
+Timeout IOLoop::call_at(TimePoint when, F&& callback, Origin origin) {
   static_assert(!ReturnsFuture<F>, "this callback is a coroutine and would be cancelled at once: use spawn");
-  auto timer = std::make_shared<detail::CallbackTimer>(detail::Function<void()>(std::forward<F>(callback)));
-  timer->self = timer;
-  add_timer(*timer, when);
-  return Timeout(std::move(timer));
+  return schedule(when, {detail::Function<void()>(std::forward<F>(callback)), origin});
 }
 
 template <class F, class... Args>
@@ -194,11 +298,56 @@ void IOLoop::spawn(F&& work, Args&&... args) {
   adopt(detail::make_task(std::forward<F>(work), std::forward<Args>(args)...));
 }
 
+template <class F>
+void IOLoop::spawn_callback(F&& work, Origin origin) {
+  if constexpr (ReturnsFuture<F>) {
+    add_callback([this, work = std::decay_t<F>(std::forward<F>(work))]() mutable { spawn(std::move(work)); }, origin);
+  } else {
+    add_callback(std::forward<F>(work), origin);
+  }
+}
+
+namespace detail {
+template <class T, class F>
+Future<void> call_when_done(IOLoop& loop, Future<T> future, F callback, Origin origin) {
+  Result<T> result = co_await as_result(std::move(future));
+  loop.add_callback(
+      [callback = std::move(callback), result = std::move(result)]() mutable { callback(std::move(result)); }, origin);
+}
+}  // namespace detail
+
+template <class T, class F>
+void IOLoop::add_future(Future<T> future, F callback, Origin origin) {
+  spawn(detail::call_when_done(*this, std::move(future), std::move(callback), origin));
+}
+
 template <class F, class... Args>
+  requires std::invocable<F&, Args...>
 auto IOLoop::run_sync(F&& work, Args&&... args) {
   auto future = std::invoke(work, std::forward<Args>(args)...);
   run_until(future);
   return future.result();
 }
 
+template <class F, class... Args>
+auto IOLoop::run_sync(Duration timeout, F&& work, Args&&... args) {
+  return run_sync([&] { return with_timeout(timeout, std::invoke(work, std::forward<Args>(args)...)); });
+}
+
+template <class F>
+void IOLoop::run_step(StepKind kind, const Origin& origin, F&& function) noexcept {
+  Scheduler& scheduler = Scheduler::current();
+  scheduler.refill_inline();
+  if (++unlooked_ == detail::kStepsBetweenLooks) look();
+  try {
+    const detail::ObservedStep observed(observers_, kind, origin);
+    function();
+  } catch (...) {
+    detail::log_failed_step(kind, origin);
+  }
+  scheduler.drain();
+}
+
 }  // namespace twinloop
+
+#include "twinloop/timing.h"

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <source_location>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,11 +26,13 @@ class ManualBackend final : public Backend {
   // Throws Error(not_supported) when nothing can ever happen again, instead of sleeping for ever.
   void wake() noexcept override { woken_ = true; }
   Network& network() override;
+  void attach(IOLoop& loop) override { loop_ = &loop; }
 
   void advance(Duration by) noexcept { now_ += by; }
 
  private:
   TimePoint now_{std::chrono::hours(1)};
+  IOLoop* loop_ = nullptr;
   bool woken_ = false;
 };
 
@@ -88,18 +89,17 @@ struct Registration {
 
 class ExpectationFailed : public Error {
  public:
-  ExpectationFailed(std::string_view what, const std::source_location& where);
+  ExpectationFailed(std::string_view what, const Location& where);
 };
 
-void expect(bool condition, std::string_view what, const std::source_location& where = std::source_location::current());
+void expect(bool condition, std::string_view what, const Location& where = Location::current());
 // Throws ExpectationFailed with file and line when the condition is false.
 
 template <class A, class B>
-void expect_equal(const A& actual, const B& expected,
-                  const std::source_location& where = std::source_location::current());
+void expect_equal(const A& actual, const B& expected, const Location& where = Location::current());
 
 template <class T>
-Future<void> expect_failure(Future<T> work, Errc reason, std::source_location where = std::source_location::current());
+Future<void> expect_failure(Future<T> work, Errc reason, Location where = Location::current());
 // Awaits the work and expects it to fail with that reason.
 
 #define TWINLOOP_JOIN2(a, b) a##b
@@ -131,13 +131,13 @@ std::string show(const T& value) {
 }  // namespace detail
 
 template <class A, class B>
-void expect_equal(const A& actual, const B& expected, const std::source_location& where) {
+void expect_equal(const A& actual, const B& expected, const Location& where) {
   if (actual == expected) return;
   throw ExpectationFailed("got " + detail::show(actual) + ", expected " + detail::show(expected), where);
 }
 
 template <class T>
-Future<void> expect_failure(Future<T> work, Errc reason, std::source_location where) {
+Future<void> expect_failure(Future<T> work, Errc reason, Location where) {
   const Result<T> result = co_await as_result(std::move(work));
   if (result.ok()) throw ExpectationFailed("it succeeded, expected " + std::string(name(reason)), where);
   if (result.reason() == reason) co_return;

@@ -79,7 +79,7 @@ Future<T> with_deadline(TimePoint when, Future<T> work) {
 
 template <class T>
 Future<T> with_timeout(Duration timeout, Future<T> work) {
-  return with_deadline(IOLoop::current().clock() + timeout, std::move(work));
+  return with_deadline(IOLoop::current().after(timeout), std::move(work));
 }
 
 }  // namespace twinloop

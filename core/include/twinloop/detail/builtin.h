@@ -4,7 +4,9 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <thread>
 
+#include "twinloop/detail/function.h"
 #include "twinloop/future.h"
 #include "twinloop/log.h"
 
@@ -45,6 +47,13 @@ void platform_exit(int status) noexcept;
 
 const char* platform_environment(const char* variable) noexcept;
 // An environment variable, or nullptr.
+
+bool platform_has_threads() noexcept;
+std::thread platform_start_thread(Function<void()> function);
+// A thread that no signal handler runs on.
+
+bool platform_save(const char* path, std::string_view text) noexcept;
+// Writes a file; false when it could not.  In a browser the host's `save(path, text)` does what it likes with it.
 
 }  // namespace detail
 }  // namespace twinloop

@@ -21,3 +21,8 @@
 #ifndef TWINLOOP_POOLS
 #define TWINLOOP_POOLS 1
 #endif
+
+// Whether callbacks, timers and awaits remember their place in the source.
+#ifndef TWINLOOP_LOCATIONS
+#define TWINLOOP_LOCATIONS 1
+#endif

@@ -6,6 +6,7 @@
 #include "twinloop/detail/config.h"
 #include "twinloop/detail/pool.h"
 #include "twinloop/future.h"
+#include "twinloop/origin.h"
 
 namespace twinloop {
 
@@ -37,6 +38,8 @@ class CoroutineBase : public Waiter, public detail::Producer {
 
   void end_with(Failure failure, std::coroutine_handle<> handle) noexcept;
 
+  void note(Location where) noexcept { where_ = where; }
+
   void awake() {
     if (awaiting_ == nullptr) throw_error(Errc::cancelled, "a future was destroyed while a coroutine awaited it");
     awaiting_ = nullptr;
@@ -55,6 +58,7 @@ class CoroutineBase : public Waiter, public detail::Producer {
   void stop_waiting() noexcept;
 
   void* frame_ = nullptr;  // set at each suspension; null while the first run lasts
+  Location where_{};       // of the co_await that it last came to
 };
 
 inline detail::Producer& FutureBase::producer() const noexcept {
@@ -145,21 +149,25 @@ template <class T>
 class CoroutinePromiseBase : public CoroutineBase {
  public:
   template <class U>
-  FutureAwaiter<U> await_transform(Future<U>&& future) noexcept {
+  FutureAwaiter<U> await_transform(Future<U>&& future, Location where = Location::current()) noexcept {
+    this->note(where);
     return {&future, this};
   }
   template <class U>
-  FutureAwaiter<U> await_transform(Future<U>& future) noexcept {
+  FutureAwaiter<U> await_transform(Future<U>& future, Location where = Location::current()) noexcept {
+    this->note(where);
     return {&future, this};
   }
   template <class U>
-  ResultAwaiter<U> await_transform(ResultAwaiter<U> awaiter) noexcept {
+  ResultAwaiter<U> await_transform(ResultAwaiter<U> awaiter, Location where = Location::current()) noexcept {
+    this->note(where);
     return {awaiter.future, this};
   }
   FailAwaiter await_transform(Fail&& fail) noexcept { return {&fail.failure(), this}; }
   template <class A>
     requires WaiterAwaitable<std::remove_reference_t<A>>
-  auto await_transform(A&& awaitable) noexcept {
+  auto await_transform(A&& awaitable, Location where = Location::current()) noexcept {
+    this->note(where);
     return UserAwaiter<std::remove_reference_t<A>>{&awaitable, this};
   }
 };

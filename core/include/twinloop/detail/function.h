@@ -60,7 +60,7 @@ class Function<R(Args...)> {
 
   template <class F>
   static constexpr bool fits =
-      sizeof(F) <= kSize && alignof(F) <= alignof(std::max_align_t) && std::is_nothrow_move_constructible_v<F>;
+      sizeof(F) <= kSize && alignof(F) <= alignof(void*) && std::is_nothrow_move_constructible_v<F>;
 
   template <class F>
   static F& get(void* storage) noexcept {
@@ -97,7 +97,7 @@ class Function<R(Args...)> {
       &destroy<F>,
   };
 
-  alignas(std::max_align_t) std::byte storage_[kSize];
+  alignas(void*) std::byte storage_[kSize];
   const Table* table_ = nullptr;
 };
 

@@ -10,6 +10,9 @@
 namespace twinloop {
 
 class FutureBase;
+namespace detail {
+class Observers;
+}
 
 // Something that can be woken: a suspended coroutine, or a library object that waits for a future.  What a user's own
 // awaitable is given in await_suspend(Waiter&).
@@ -42,11 +45,14 @@ class Scheduler {
   bool idle() const noexcept { return ready_.empty() && deferred_.empty(); }
   bool has_ready() const noexcept { return !ready_.empty(); }
 
-  void begin_turn() noexcept;
-  // Lets in what was deferred in the last turn and grants a new budget.
+  void begin_turn(detail::Observers* observers) noexcept;
+  // Lets in what was deferred in the last turn and grants a new budget.  Resumptions are told to the observers, if any.
 
   void drain();
   // Resumes ready coroutines, and those they wake, until none is left or the turn's budget is spent.
+
+  std::uint64_t resumptions() const noexcept { return resumptions_; }
+  // So far, on this thread.
 
   bool continue_inline() noexcept {
     if (inline_left_ == 0 || bytes_left_ <= 0) return false;
@@ -85,12 +91,15 @@ class Scheduler {
   bool over_budget() noexcept;
   void bury(CoroutineBase& root) noexcept;
   void bury_doomed() noexcept;
+  void run_observed(Waiter& waiter);
 
   detail::List<Waiter> ready_;
   detail::List<Waiter> deferred_;
   CoroutineBase* current_ = nullptr;
   detail::List<Waiter> doomed_;
   Burial* burials_ = nullptr;
+  detail::Observers* observers_ = nullptr;  // of the loop whose turn it is
+  std::uint64_t resumptions_ = 0;
   unsigned inline_left_ = kInlineContinuations;
   std::ptrdiff_t bytes_left_ = kInlineBytes;
   unsigned resumptions_left_ = kResumptionsPerTurn;

@@ -10,6 +10,7 @@
 
 #include "twinloop/backend.h"
 #include "twinloop/detail/function.h"
+#include "twinloop/detail/mailbox.h"
 #include "twinloop/future.h"
 
 namespace twinloop {
@@ -98,6 +99,7 @@ class Timer {
   virtual void fire() = 0;
   virtual void expire() noexcept = 0;
   // The loop closes: it will not fire.
+  virtual Origin origin() const noexcept { return Origin("", {}); }
   bool scheduled() const noexcept { return index_ != kNowhere; }
 
  protected:
@@ -113,6 +115,7 @@ class TimerHeap {
  public:
   TimePoint earliest() const noexcept { return entries_.empty() ? kNever : entries_.front().when; }
   bool empty() const noexcept { return entries_.empty(); }
+  std::size_t size() const noexcept { return entries_.size(); }
   void add(Timer& timer, TimePoint when);
   void remove(Timer& timer) noexcept;
   Timer* pop_due(TimePoint now, std::uint64_t before) noexcept;
@@ -138,12 +141,24 @@ class TimerHeap {
   std::uint64_t next_ = 0;
 };
 
-struct CallbackTimer final : Timer {
-  explicit CallbackTimer(Function<void()> function) noexcept : callback(std::move(function)) {}
+// call_at's timer.  The loop holds a reference while it is scheduled, and each Timeout one.
+class CallbackTimer final : public Pooled, public Timer {
+ public:
+  explicit CallbackTimer(Callback callback) noexcept : callback_(std::move(callback)) {}
+
   void fire() override;
   void expire() noexcept override;
-  Function<void()> callback;
-  std::shared_ptr<CallbackTimer> self;  // keeps it alive while it is scheduled
+  Origin origin() const noexcept override { return callback_.origin; }
+
+  void keep() noexcept { ++references_; }
+  void let_go() noexcept {
+    if (--references_ == 0) delete this;
+  }
+
+ private:
+  ~CallbackTimer() = default;
+  Callback callback_;
+  unsigned references_ = 1;
 };
 
 }  // namespace detail

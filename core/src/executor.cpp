@@ -1,0 +1,98 @@
+#include "twinloop/executor.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "twinloop/detail/builtin.h"
+
+namespace twinloop {
+
+// What the threads of a pool share.
+struct ThreadPoolExecutor::Shared {
+  std::mutex mutex;
+  std::condition_variable work;
+  std::deque<detail::Function<void()>> queue;  // guarded by mutex, as all below
+  std::vector<std::thread> threads;
+  unsigned most_threads = 1;
+  unsigned idle = 0;
+  bool ending = false;
+
+  void run();
+};
+
+void ThreadPoolExecutor::Shared::run() {
+  std::unique_lock lock(mutex);
+  for (;;) {
+    ++idle;
+    work.wait(lock, [this] { return ending || !queue.empty(); });
+    --idle;
+    if (ending) return;
+    detail::Function<void()> job = std::move(queue.front());
+    queue.pop_front();
+    lock.unlock();
+    job();
+    job.reset();
+    lock.lock();
+  }
+}
+
+ThreadPoolExecutor::ThreadPoolExecutor(unsigned threads) : shared_(std::make_shared<Shared>()) {
+  if (!detail::platform_has_threads()) {
+    throw Error(Errc::not_supported, "an executor: this platform has no threads; do the work in pieces on the loop");
+  }
+  shared_->most_threads = threads != 0 ? threads : std::min(32u, std::thread::hardware_concurrency() + 4);
+}
+
+ThreadPoolExecutor::~ThreadPoolExecutor() {
+  std::deque<detail::Function<void()>> dropped;
+  std::vector<std::thread> threads;
+  {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->ending = true;
+    dropped.swap(shared_->queue);
+    threads.swap(shared_->threads);
+  }
+  shared_->work.notify_all();
+  for (std::thread& thread : threads) {
+    if (thread.get_id() == std::this_thread::get_id()) {
+      thread.detach();  // a job held the last reference to its own executor
+    } else {
+      thread.join();
+    }
+  }
+}
+
+void ThreadPoolExecutor::execute(detail::Function<void()> job) {
+  const std::lock_guard lock(shared_->mutex);
+  shared_->queue.push_back(std::move(job));
+  if (shared_->queue.size() <= shared_->idle || shared_->threads.size() == shared_->most_threads) {
+    return shared_->work.notify_one();
+  }
+  shared_->threads.push_back(detail::platform_start_thread([shared = shared_] { shared->run(); }));
+}
+
+namespace detail {
+namespace {
+
+std::mutex process_mutex;
+// Never destroyed: a job that is running when the process ends is cut off with it.
+std::shared_ptr<Executor>* process_pool = nullptr;  // guarded by process_mutex
+
+}  // namespace
+
+std::shared_ptr<Executor> process_executor() {
+  const std::lock_guard lock(process_mutex);
+  if (process_pool == nullptr) {
+    process_pool = new std::shared_ptr<Executor>(std::make_shared<ThreadPoolExecutor>());
+  }
+  return *process_pool;
+}
+
+void forget_process_executor() noexcept { process_pool = nullptr; }
+
+}  // namespace detail
+}  // namespace twinloop

@@ -1,0 +1,93 @@
+#include "twinloop/periodic.h"
+
+#include "twinloop/log.h"
+
+namespace twinloop {
+namespace detail {
+
+TimePoint next_beat(TimePoint last, Duration period, TimePoint now) noexcept {
+  const auto left_out = now > last ? (now - last) / period : 0;
+  return last + period * (left_out + 1);
+}
+
+}  // namespace detail
+
+PeriodicCallback::PeriodicCallback(Function callback, Duration period, double jitter, const Origin& origin, Made)
+    : Waiter(&PeriodicCallback::on_done),
+      callback_(std::move(callback)),
+      period_(period),
+      jitter_(jitter),
+      origin_(origin) {
+  if (period <= Duration::zero()) throw Error(Errc::limit, "PeriodicCallback: the period must be positive");
+  if (!(jitter >= 0 && jitter <= 1)) throw Error(Errc::limit, "PeriodicCallback: the jitter must be from 0 to 1");
+}
+
+PeriodicCallback::~PeriodicCallback() {
+  stop();
+  if (destroyed_ != nullptr) *destroyed_ = true;
+}
+
+void PeriodicCallback::start() {
+  if (is_running()) return;
+  loop_ = &IOLoop::current();
+  if (!loop_end_.linked()) loop_->add_closer(loop_end_);
+  next_ = loop_->clock();
+  random_.seed(static_cast<std::minstd_rand::result_type>(next_.time_since_epoch().count()));
+  if (!beat_.valid()) schedule_next();
+}
+
+void PeriodicCallback::stop() noexcept {
+  if (loop_ == nullptr) return;
+  loop_->remove_timer(*this);
+  loop_ = nullptr;
+}
+
+void PeriodicCallback::on_loop_close() noexcept {
+  stop();
+  beat_ = Future<void>();
+}
+
+// The callback may destroy this object: it is called from the stack, and `destroyed` tells.
+void PeriodicCallback::fire() {
+  bool destroyed = false;
+  destroyed_ = &destroyed;
+  Function callback = std::move(callback_);
+  Future<void> beat;
+  try {
+    beat = callback();
+  } catch (...) {
+    beat = Future<void>::failed(std::current_exception());
+  }
+  if (destroyed) return;
+  destroyed_ = nullptr;
+  callback_ = std::move(callback);
+  beat_ = std::move(beat);
+  if (!beat_.valid() || beat_.done()) return finish_beat();
+  detail::OperationAccess::attach(beat_, *this);
+}
+
+void PeriodicCallback::on_done(Waiter& waiter) { static_cast<PeriodicCallback&>(waiter).finish_beat(); }
+
+void PeriodicCallback::finish_beat() {
+  if (beat_.valid()) {
+    const Result<void> result = beat_.take_result();
+    if (!result.ok()) {
+      log(LogLevel::error, "exception in a PeriodicCallback, " + origin_.text() + ": " + result.failure().message(),
+          origin_.where());
+    }
+  }
+  if (is_running()) schedule_next();
+}
+
+void PeriodicCallback::schedule_next() {
+  next_ = detail::next_beat(next_, next_period(), loop_->clock());
+  loop_->add_timer(*this, next_);
+}
+
+Duration PeriodicCallback::next_period() {
+  if (jitter_ == 0) return period_;
+  const double factor = 1 + jitter_ * (std::uniform_real_distribution<double>()(random_) - 0.5);
+  return std::max(Duration(1), Duration(static_cast<Duration::rep>(static_cast<double>(period_.count()) * factor)));
+}
+
+}  // namespace twinloop
