@@ -53,7 +53,7 @@ export function createChat({ url, module, onStart, onChange, onHeard, onSaid, on
     byId('state-icon').setAttribute('d', kIcons[next]);
     const connected = next === 'connected';
     const busy = next === 'leaving';
-    message.disabled = byId('send').disabled = !connected;
+    message.disabled = byId('send').disabled = byId('trace').disabled = !connected;
     message.placeholder = connected ? 'Message, or /who' : 'Join the room to talk';
     nameField.disabled = connected || busy || next === 'connecting';
     byId('toggle').disabled = busy;
@@ -152,6 +152,7 @@ export function createChat({ url, module, onStart, onChange, onHeard, onSaid, on
       const running = await runProgram(glueUrl, {
         args: [url, nameField.value.trim()],
         wasm,
+        env: { TWINLOOP_TRACE: 'on' },
         output: lineReader((line) => current() && showLine(line)),
         error: lineReader((line) => (complaint = line)),
       });
@@ -177,6 +178,14 @@ export function createChat({ url, module, onStart, onChange, onHeard, onSaid, on
     setState('idle', 'Not connected');
   }
 
+  function saveTrace() {
+    const link = document.createElement('a');
+    link.download = 'twinloop-trace.json';
+    link.href = URL.createObjectURL(new Blob([program.trace()], { type: 'application/json' }));
+    link.click();
+    URL.revokeObjectURL(link.href);
+  }
+
   function say(text) {
     program.input(`${text}\n`);
     onSaid();
@@ -188,6 +197,7 @@ export function createChat({ url, module, onStart, onChange, onHeard, onSaid, on
     else if (state === 'connected') leave();
     else if (state === 'connecting') giveUp();
   });
+  byId('trace').addEventListener('click', saveTrace);
   byId('say').addEventListener('submit', (event) => {
     event.preventDefault();
     const text = message.value.trim();

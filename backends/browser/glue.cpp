@@ -2,7 +2,8 @@
 //
 // `Module['twinloop']` is what both sides share.  The page or Node may put in it, before the module starts: WebSocket (a
 // constructor), env (an object), output(bytes), error(text), exit(status),
-// save(name, text).  The module adds input(bytes or null).  Its names are
+// save(name, text).  The module adds input(bytes or null) and, while it records one,
+// requestTrace().  Its names are
 // quoted, so that --closure 1 leaves them alone.
 #include "backends/browser/glue.h"
 
@@ -11,6 +12,7 @@
 #include "backends/browser/browser_backend.h"
 #include "backends/browser/browser_stdio.h"
 #include "backends/browser/browser_websocket.h"
+#include "twinloop/detail/config.h"
 
 EM_JS_DEPS(twinloop, "$UTF8ToString,$stringToUTF8,$UTF8ArrayToString");
 
@@ -264,6 +266,10 @@ EM_JS(int, twinloop_save, (const char* name, const char* text, int size), {
   }
 });
 
+EM_JS(void, twinloop_offer_trace, (int offered), {
+  Module['twinloop']['requestTrace'] = offered ? function() { _twinloop_trace_request(); } : undefined;
+});
+
 EM_JS(int, twinloop_environment, (const char* name, char* into, int size), {
   try {
     var env = Module['twinloop'] && Module['twinloop']['env'];
@@ -298,6 +304,7 @@ bool write_output(const char* bytes, int size) { return twinloop_write_output(by
 bool output_busy() { return twinloop_output_busy() != 0; }
 void log(int level, const char* text, int size) { twinloop_log(level, text, size); }
 void exit(int status) { twinloop_exit(status); }
+void offer_trace(bool offered) { twinloop_offer_trace(offered ? 1 : 0); }
 bool save(const char* name, const char* text, int size) { return twinloop_save(name, text, size) != 0; }
 bool environment(const char* name, char* into, int size) { return twinloop_environment(name, into, size) != 0; }
 
@@ -313,6 +320,10 @@ EMSCRIPTEN_KEEPALIVE void twinloop_socket_event(twinloop::detail::BrowserWebSock
                                                 int code) noexcept {
   socket->on_event(event, code);
 }
+
+#if TWINLOOP_INSPECTION
+EMSCRIPTEN_KEEPALIVE void twinloop_trace_request() noexcept { twinloop::detail::on_trace_request(); }
+#endif
 
 EMSCRIPTEN_KEEPALIVE void twinloop_input_event(twinloop::detail::BrowserStdio* stdio) noexcept { stdio->on_event(); }
 }

@@ -9,6 +9,9 @@ namespace twinloop::detail {
 class BrowserWebSocket;
 class BrowserStdio;
 
+void on_trace_request() noexcept;
+// The host asks for it.
+
 namespace host {
 
 void start();
@@ -47,6 +50,8 @@ bool output_busy();
 
 void log(int level, const char* text, int size);
 void exit(int status);
+void offer_trace(bool offered);
+// Whether the host may ask for a trace, by calling its requestTrace().
 bool save(const char* name, const char* text, int size);
 bool environment(const char* name, char* into, int size);
 // False when there is no such variable.

@@ -2,6 +2,20 @@
 #include "twinloop/detail/builtin.h"
 
 namespace twinloop::detail {
+namespace {
+
+Function<void()> trace_request;
+
+}  // namespace
+
+void on_trace_request() noexcept {
+  if (trace_request) trace_request();
+}
+
+void platform_on_trace_request(Function<void()> function) {
+  trace_request = std::move(function);
+  host::offer_trace(static_cast<bool>(trace_request));
+}
 
 void platform_log(LogLevel level, std::string_view text) noexcept {
   host::log(static_cast<int>(level), text.data(), static_cast<int>(text.size()));

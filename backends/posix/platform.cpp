@@ -39,6 +39,8 @@ void platform_exit(int) noexcept {}
 
 const char* platform_environment(const char* variable) noexcept { return std::getenv(variable); }
 
+void platform_on_trace_request(Function<void()>) {}
+
 bool platform_has_threads() noexcept { return true; }
 
 // Signals are for the program's own threads.

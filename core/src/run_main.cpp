@@ -1,10 +1,14 @@
 #include "twinloop/run_main.h"
 
+#include <charconv>
 #include <csignal>
+#include <memory>
 #include <optional>
+#include <string>
 
 #include "twinloop/detail/builtin.h"
 #include "twinloop/log.h"
+#include "twinloop/trace.h"
 
 namespace twinloop::detail {
 namespace {
@@ -29,18 +33,57 @@ Future<int> started(Function<Future<int>()>& program) {
   }
 }
 
-Future<void> run_hosted(IOLoop& loop, Function<Future<int>()> program) {
+// What the environment asks to see of the loop.
+class Inspection {
+ public:
+  explicit Inspection(IOLoop& loop) {
+    if (const char* path = platform_environment("TWINLOOP_TRACE"); path != nullptr && *path != '\0') record(loop, path);
+    if (const char* limit = platform_environment("TWINLOOP_BLOCKING_MS"); limit != nullptr) watch(loop, limit);
+  }
+  ~Inspection() {
+    if (!trace_) return;
+    platform_on_trace_request({});
+    save();
+  }
+  Inspection(const Inspection&) = delete;
+  Inspection& operator=(const Inspection&) = delete;
+
+ private:
+  void record(IOLoop& loop, const char* path) {
+    path_ = path;
+    trace_.emplace(loop);
+    platform_on_trace_request([this] { save(); });
+  }
+
+  static void watch(IOLoop& loop, std::string_view limit) {
+    unsigned milliseconds = 0;
+    const auto [end, error] = std::from_chars(limit.data(), limit.data() + limit.size(), milliseconds);
+    if (error == std::errc() && end == limit.data() + limit.size()) {
+      return loop.set_blocking_log_threshold(std::chrono::milliseconds(milliseconds));
+    }
+    log(LogLevel::warning, "TWINLOOP_BLOCKING_MS is no number of milliseconds: " + std::string(limit));
+  }
+
+  void save() const noexcept {
+    if (!platform_save(path_.c_str(), trace_->json())) log(LogLevel::error, "cannot write the trace to " + path_);
+  }
+
+  std::string path_;
+  std::optional<LoopTrace> trace_;
+};
+
+Future<void> run_hosted(std::unique_ptr<Inspection> inspection, Function<Future<int>()> program) {
   Future<int> work = started(program);
   Result<int> result = co_await as_result(std::move(work));
   if (!result.ok()) report(result.failure());
-  (void)loop;
+  inspection.reset();
   platform_exit(result.ok() ? *result : 1);
 }
 
 // The host owns the event loop: main() returns at once and the loop lives as long as the page.
 int start_hosted(std::unique_ptr<IOLoop> loop, Function<Future<int>()> program) {
   IOLoop& hosted = *loop.release();
-  hosted.spawn(&run_hosted, std::ref(hosted), std::move(program));
+  hosted.spawn(&run_hosted, std::make_unique<Inspection>(hosted), std::move(program));
   return 0;
 }
 
@@ -89,6 +132,7 @@ int run_program(Function<Future<int>()> program) {
     return 1;
   }
   if (loop->backend().hosted()) return start_hosted(std::move(loop), std::move(program));
+  const Inspection inspection(*loop);
   return NativeProgram(*loop).run(program);
 }
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { bin, demo, root, startBrowser, startServer, within } from './support.mjs';
@@ -78,6 +78,18 @@ test('the page shows the source, the size and a live round-trip time', async () 
   await ada.waitForFunction(() => Number.parseFloat(document.getElementById('rtt-p50').textContent) >= 0);
   await ada.waitForFunction(() => Number.parseInt(document.getElementById('rtt-count').textContent, 10) >= 40);
   assert.ok(Number.parseFloat(await ada.locator('#module-raw').innerText()) > 1);
+});
+
+test('the trace of the program is a file for Perfetto that shows what its loop did', async () => {
+  const [download] = await Promise.all([ada.waitForEvent('download'), ada.getByTestId('save-trace').click()]);
+  assert.equal(download.suggestedFilename(), 'twinloop-trace.json');
+  const file = join(artefacts, 'page-trace.json');
+  await download.saveAs(file);
+  const { traceEvents } = JSON.parse(await readFile(file, 'utf8'));
+  assert.match(traceEvents[0].args.name, /browser/);
+  const resumed = traceEvents.filter((event) => event.cat === 'coroutine');
+  assert.ok(resumed.some((event) => /^chat_client\.cpp:\d+$/.test(event.name)), 'a co_await of chat_client.cpp is named');
+  assert.ok(traceEvents.every((event) => event.ph === 'M' || event.dur >= 0));
 });
 
 test('it has no horizontal scroll bar on a phone, and works from the keyboard', async () => {

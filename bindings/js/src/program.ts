@@ -17,6 +17,8 @@ export interface ProgramOptions {
   error?: ((line: string) => void) | undefined;
   /** Called with the exit status when the program's coroutine ends. */
   onExit?: ((status: number) => void) | undefined;
+  /** Called with the trace at the program's end, when `env` has TWINLOOP_TRACE. */
+  onTrace?: ((json: string) => void) | undefined;
 }
 
 /** What Emscripten's `-sMODULARIZE -sEXPORT_ES6` glue exports by default. */
@@ -29,10 +31,16 @@ export interface Program {
   input(data: string | Uint8Array | null): boolean;
   /** Resolves with the exit status when the program's coroutine ends. */
   readonly exited: Promise<number>;
+  /**
+   * What the loop did so far, as the JSON that Perfetto and chrome://tracing open. Undefined unless the program was started with
+   * `env: { TWINLOOP_TRACE: '…' }`, and once it has ended.
+   */
+  trace(): string | undefined;
 }
 
 interface Host {
   input?: (bytes: Uint8Array | null) => boolean;
+  requestTrace?: () => void;
 }
 
 /** Starts a program, given its Emscripten glue or the glue's address. */
@@ -48,7 +56,12 @@ export async function runProgram(glue: GlueFactory | string | URL, options: Prog
     resolveExit(status);
     options.onExit?.(status);
   };
-  const host: Host & Record<string, unknown> = { exit };
+  let saved: string | undefined;
+  const save = (_name: string, text: string): void => {
+    saved = text;
+    options.onTrace?.(text);
+  };
+  const host: Host & Record<string, unknown> = { exit, save };
   for (const name of ['env', 'WebSocket', 'output', 'error'] as const) {
     if (options[name] !== undefined) host[name] = options[name];
   }
@@ -58,6 +71,11 @@ export async function runProgram(glue: GlueFactory | string | URL, options: Prog
   });
   return {
     exited,
+    trace: () => {
+      saved = undefined;
+      host.requestTrace?.();
+      return saved;
+    },
     input: (data) => host.input?.(typeof data === 'string' ? encoder.encode(data) : data) ?? false,
   };
 }

@@ -74,6 +74,23 @@ test('a program reads its input, writes its output and ends with its status', { 
   assert.deepEqual([status, statuses, error], [0, [0], '']);
 });
 
+test('a program that is asked to records what its loop does, for Perfetto', { skip: missing }, async () => {
+  behave = repeat;
+  let atEnd;
+  let running;
+  await run({ env: { TWINLOOP_TRACE: 'on' }, onTrace: (json) => (atEnd = json) }, (program) => {
+    running = program;
+    program.input(null);
+  });
+  const { traceEvents } = JSON.parse(atEnd);
+  assert.ok(traceEvents.some((event) => event.name.startsWith('chat_client.cpp:')), 'its co_awaits are named');
+  assert.equal(running.trace(), undefined, 'after its end there is nothing to ask');
+  await run({ onTrace: () => assert.fail('nobody asked for one') }, (program) => {
+    assert.equal(program.trace(), undefined);
+    program.input(null);
+  });
+});
+
 test('a failing program ends with 1 and says why, with the URL', { skip: missing }, async () => {
   const { status, error } = await run({ args: ['ws://127.0.0.1:1/chat'] });
   assert.equal(status, 1);

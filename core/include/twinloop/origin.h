@@ -8,10 +8,10 @@
 
 namespace twinloop {
 
-#if TWINLOOP_LOCATIONS
+#if TWINLOOP_INSPECTION
 using Location = std::source_location;
 #else
-// A build that counts bytes (TWINLOOP_LOCATIONS=OFF in CMake) keeps no file names.
+// A build that counts bytes keeps no file names.
 struct Location {
   static constexpr Location current() noexcept { return {}; }
   constexpr const char* file_name() const noexcept { return ""; }

@@ -55,5 +55,8 @@ std::thread platform_start_thread(Function<void()> function);
 bool platform_save(const char* path, std::string_view text) noexcept;
 // Writes a file; false when it could not.  In a browser the host's `save(path, text)` does what it likes with it.
 
+void platform_on_trace_request(Function<void()> function);
+// Hosted: calls it whenever the host wants the trace saved.  An empty one: no more.
+
 }  // namespace detail
 }  // namespace twinloop

@@ -22,7 +22,8 @@
 #define TWINLOOP_POOLS 1
 #endif
 
-// Whether callbacks, timers and awaits remember their place in the source.
-#ifndef TWINLOOP_LOCATIONS
-#define TWINLOOP_LOCATIONS 1
+// Whether callbacks, timers and awaits remember their place in the source and a loop's steps can be watched.  The same in the library
+// and in all that includes its headers.
+#ifndef TWINLOOP_INSPECTION
+#define TWINLOOP_INSPECTION 1
 #endif

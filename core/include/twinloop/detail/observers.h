@@ -16,7 +16,7 @@ constexpr unsigned kStepsBetweenLooks = 16;
 
 class Observers {
  public:
-  bool any() const noexcept { return !list_.empty(); }
+  bool any() const noexcept { return TWINLOOP_INSPECTION && !list_.empty(); }
   void add(StepObserver& observer) noexcept { list_.push_back(observer); }
   void attach(const Backend& backend) noexcept { backend_ = &backend; }
   TimePoint clock() const noexcept { return backend_->now(); }
@@ -27,6 +27,7 @@ class Observers {
   const Backend* backend_ = nullptr;
 };
 
+#if TWINLOOP_INSPECTION
 // Measures what happens while it lives, if somebody watches.
 class ObservedStep {
  public:
@@ -47,6 +48,11 @@ class ObservedStep {
   Observers* observers_;
   Step step_{StepKind::callback, Origin("", {}), {}, {}};
 };
+#else
+struct ObservedStep {
+  ObservedStep(const Observers&, StepKind, const Origin&) noexcept {}
+};
+#endif
 
 // IOLoop::set_blocking_log_threshold.
 class BlockingWatch final : private StepObserver {
