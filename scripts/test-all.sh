@@ -59,7 +59,16 @@ check() { # a step that is one check
 # --- what the steps do --------------------------------------------------------------------------------------------------------
 
 build_and_test() { # build_and_test PRESET
-  cmake --preset "$1" && cmake --build --preset "$1" && ctest --preset "$1" --no-tests=error
+  cmake --preset "$1" && cmake --build --preset "$1" && ctest --preset "$1" --no-tests=error --output-junit ctest.xml
+}
+
+behaviour_table() { # backend x behaviour; natively as the debug build ran them
+  local needs=build/debug/behaviours.tsv taps=() host
+  build/debug/bin/conformance --needs >"$needs"
+  if [[ $wasm == yes ]]; then
+    for host in Node Chromium; do taps+=("$host=build/artefacts/behaviours-$host.tap"); done
+  fi
+  python3 scripts/behaviour_table.py "$needs" build/debug/ctest.xml "${taps[@]}" >build/artefacts/behaviours.md
 }
 
 npm_tests() { # --test-reporter is the package's choice; its counts are read from the log
@@ -92,9 +101,14 @@ else
   printf '== wasm: no usable Emscripten (see above)\n'
   if in_ci; then failed=$((failed + 1)); failed_steps+=("wasm setup"); else printf '   SKIPPED\n'; fi
 fi
+check "behaviours on every backend" behaviour_table
 check "consumer native" scripts/test-consumer.sh native
 if [[ $wasm == yes ]]; then check "consumer wasm" scripts/test-consumer.sh wasm; fi
 
+if [[ -f build/artefacts/behaviours.md ]]; then
+  printf '\n'
+  cat build/artefacts/behaviours.md
+fi
 printf '\n%d minutes' "$(((SECONDS + 59) / 60))"
 if ((skipped)); then printf ', %d tests SKIPPED (their logs in build/logs say why)' "$skipped"; fi
 if ((${#failed_steps[@]})); then printf '\nfailed: %s' "${failed_steps[*]/%/;}"; fi

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "twinloop/detail/builtin.h"
@@ -40,6 +42,28 @@ std::vector<Driver> drivers() {
   return all;
 }
 
+std::string words(Needs needs) {
+  constexpr std::pair<Needs, const char*> kWords[] = {{Needs::tcp, "tcp"},
+                                                      {Needs::listen, "listen"},
+                                                      {Needs::fds, "fds"},
+                                                      {Needs::threads, "threads"},
+                                                      {Needs::signals, "signals"}};
+  std::string text;
+  for (const auto& [need, word] : kWords) {
+    if (covers(needs, need)) text += text.empty() ? std::string(word) : std::string(" ") + word;
+  }
+  return text;
+}
+
+// What scripts/behaviour_table.py reads: which backends have what, and which behaviours need it.
+int print_needs(const std::vector<Driver>& all) {
+  for (const Driver& driver : all) std::printf("backend\t%s\t%s\n", driver.name.c_str(), words(driver.have).c_str());
+  for (const Behaviour& behaviour : testing::behaviours()) {
+    std::printf("behaviour\t%s\t%s\n", behaviour.name, words(behaviour.needs).c_str());
+  }
+  return 0;
+}
+
 class Invoker final : public Catch::ITestInvoker {
  public:
   Invoker(const Driver& driver, const Behaviour& behaviour) : driver_(driver), behaviour_(behaviour) {}
@@ -65,6 +89,7 @@ class Invoker final : public Catch::ITestInvoker {
 
 int main(int argc, char** argv) {
   const std::vector<Driver> all = drivers();
+  if (argc == 2 && std::string_view(argv[1]) == "--needs") return print_needs(all);
   for (const Driver& driver : all) {
     for (const Behaviour& behaviour : testing::behaviours()) {
       if (!covers(driver.have, behaviour.needs)) continue;  // the manual loop has no network, threads or descriptors

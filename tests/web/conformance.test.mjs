@@ -1,12 +1,17 @@
 // Every behaviour that needs no platform, in wasm: in Node and in headless Chromium.
 import assert from 'node:assert/strict';
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { demo, runInPage, runWasm, startBrowser, startServer, wasmFile } from './support.mjs';
+import { demo, root, runInPage, runWasm, startBrowser, startServer, wasmFile } from './support.mjs';
 
-async function report(t, { status, output, error }) {
+const artefacts = join(root, 'build/artefacts');
+
+// What it printed is kept for the table backend × behaviour.
+async function report(t, host, { status, output, error }) {
+  await mkdir(artefacts, { recursive: true });
+  await writeFile(join(artefacts, `behaviours-${host}.tap`), output);
   const lines = output.split('\n');
   const planned = Number(/^1\.\.(\d+)$/.exec(lines[0] ?? '')?.[1] ?? 0);
   assert.ok(planned > 50, `the plan says ${lines[0]}; ${error}`);
@@ -23,7 +28,7 @@ async function report(t, { status, output, error }) {
 }
 
 test('the behaviours in Node', async (t) => {
-  await report(t, await runWasm('conformance', [], ''));
+  await report(t, 'Node', await runWasm('conformance', [], ''));
 });
 
 test('the behaviours in Chromium', async (t) => {
@@ -36,7 +41,7 @@ test('the behaviours in Chromium', async (t) => {
   try {
     const page = await browser.context.newPage();
     await page.goto(server.urls[0]);
-    await report(t, await runInPage(page, 'conformance', [], ''));
+    await report(t, 'Chromium', await runInPage(page, 'conformance', [], ''));
   } finally {
     await browser.stop();
     await server.stop();

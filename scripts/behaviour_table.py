@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""The table backend × behaviour, from what the test runs left behind.
+
+    behaviour_table.py NEEDS JUNIT [COLUMN=TAP ...]
+
+NEEDS is what `conformance --needs` prints, JUNIT the report of ctest, and each TAP the report of the behaviours in wasm.  Prints the
+table and ends with 1 when a cell is missing that its platform could have filled, or a behaviour failed.
+"""
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+
+BROWSER = "Node", "Chromium"
+
+
+def read_needs(path):
+    """{behaviour: needs} and {backend: what it has}, both as sets of words."""
+    behaviours, backends = {}, {}
+    for line in open(path, encoding="utf-8"):
+        kind, name, words = line.rstrip("\n").split("\t")
+        (behaviours if kind == "behaviour" else backends)[name] = set(words.split())
+    return behaviours, backends
+
+
+def read_junit(path, backends):
+    """{(backend, behaviour): passed}"""
+    cells = {}
+    for case in ElementTree.parse(path).iter("testcase"):
+        backend, _, behaviour = case.get("name").partition(": ")
+        if backend in backends and case.get("status") in ("run", "fail"):
+            cells[backend, behaviour] = case.find("failure") is None
+    return cells
+
+
+def read_tap(path, column):
+    cells = {}
+    for line in open(path, encoding="utf-8"):
+        result = re.fullmatch(r"(not )?ok \d+ - (.*?)( # SKIP .*)?", line.rstrip("\n"))
+        if result and not result.group(3):
+            cells[column, result.group(2)] = result.group(1) is None
+    return cells
+
+
+def cell(column, behaviour, passed, lacking):
+    if passed is not None:
+        return "ok" if passed else "FAILED"
+    return "no " + ", ".join(sorted(lacking)) if lacking else "MISSING"
+
+
+def main(needs, junit, *taps):
+    behaviours, backends = read_needs(needs)
+    cells = read_junit(junit, backends)
+    columns = dict(backends)
+    for tap in taps:
+        column, _, path = tap.partition("=")
+        columns[column] = set()
+        cells |= read_tap(path, column)
+
+    rows = {
+        behaviour: [cell(column, behaviour, cells.get((column, behaviour)), needed - has) for column, has in columns.items()]
+        for behaviour, needed in behaviours.items()
+    }
+    print("| behaviour | " + " | ".join(columns) + " |")
+    print("|---" * (len(columns) + 1) + "|")
+    for behaviour, row in rows.items():
+        print(f"| {behaviour} | " + " | ".join(row) + " |")
+    found = [each for row in rows.values() for each in row]
+    wrong = sum(each in ("FAILED", "MISSING") for each in found)
+    unable = sum(each.startswith("no ") for each in found)
+    print(f"\n{len(rows)} behaviours on {len(columns)} backends: {found.count('ok')} cells ok, {wrong} failed or missing, {unable} that the")
+    print("platform forces: `no fds` a browser has no descriptors, `no tcp`, `no listen` no sockets, `no threads`, `no signals`;")
+    print("`manual` is the clock under control, which has no network and no system below it.")
+    return 1 if wrong or not rows else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    sys.exit(main(*sys.argv[1:]))
