@@ -10,6 +10,7 @@
 #include "backends/posix/descriptor.h"
 #include "backends/posix/errno_code.h"
 #include "backends/posix/posix_backend.h"
+#include "backends/posix/wake_pipe.h"
 
 namespace twinloop::detail {
 namespace {
@@ -37,10 +38,10 @@ class SelectPoller final : public Poller {
   SelectPoller() {
     FD_ZERO(&reading_);
     FD_ZERO(&writing_);
-    if (!make_pipe(wake_reading_, wake_writing_)) throw Error(from_errno(errno), "making a select loop");
-    if (!fits(wake_reading_.get())) throw Error(Errc::descriptors_exhausted, "making a select loop");
-    FD_SET(wake_reading_.get(), &reading_);
-    highest_ = wake_reading_.get();
+    if (!wake_.open()) throw Error(from_errno(errno), "making a select loop");
+    if (!fits(wake_.fd())) throw Error(Errc::descriptors_exhausted, "making a select loop");
+    FD_SET(wake_.fd(), &reading_);
+    highest_ = wake_.fd();
   }
 
   bool edge_triggered() const noexcept override { return false; }
@@ -64,7 +65,7 @@ class SelectPoller final : public Poller {
   void remove(int fd) noexcept override {
     set(fd, Interest::none);
     entry_of(fd).used = false;
-    while (highest_ > wake_reading_.get() && !entry_of(highest_).used) --highest_;
+    while (highest_ > wake_.fd() && !entry_of(highest_).used) --highest_;
   }
 
   bool wait(TimePoint deadline, EventBatch& batch) override {
@@ -75,13 +76,12 @@ class SelectPoller final : public Poller {
     if (count == -1 && errno == EBADF) report_closed(batch);
     if (count <= 0) return false;
     collect(readable, writable, count, batch);
-    return FD_ISSET(wake_reading_.get(), &readable) && swallow_wakes();
+    if (!FD_ISSET(wake_.fd(), &readable)) return false;
+    wake_.drain();
+    return true;
   }
 
-  void wake() noexcept override {
-    const char byte = 0;
-    [[maybe_unused]] const ssize_t written = ::write(wake_writing_.get(), &byte, 1);
-  }
+  void wake() noexcept override { wake_.wake(); }
 
   void after_fork() noexcept override {
     wake_reading_.reset();
@@ -128,15 +128,7 @@ class SelectPoller final : public Poller {
     }
   }
 
-  bool swallow_wakes() noexcept {
-    char bytes[64];
-    while (::read(wake_reading_.get(), bytes, sizeof bytes) == sizeof bytes) {
-    }
-    return true;
-  }
-
-  Descriptor wake_reading_;
-  Descriptor wake_writing_;
+  WakePipe wake_;
   fd_set reading_;
   fd_set writing_;
   int highest_ = -1;
