@@ -58,7 +58,7 @@ bool begin_watching(int number) {
     struct sigaction action{};
     action.sa_handler = &twinloop_on_signal;
     action.sa_flags = SA_RESTART;
-    ::sigemptyset(&action.sa_mask);
+    sigemptyset(&action.sa_mask);  // unqualified: a macro on some systems
     if (::sigaction(number, &action, &entry.former) != 0) return false;
   }
   ++entry.loops;

@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t kPieces = 64;
 
 // Linux, the BSDs and newer POSIX set the flags with the call; macOS needs further calls.
-#ifdef SOCK_NONBLOCK
+#if TWINLOOP_HAVE_ACCEPT4
 constexpr int kSocketFlags = SOCK_NONBLOCK | SOCK_CLOEXEC;
 void set_flags(int) noexcept {}
 int accept_plain(int fd) noexcept { return ::accept4(fd, nullptr, nullptr, kSocketFlags); }
@@ -38,12 +38,14 @@ constexpr int kNoSignal = MSG_NOSIGNAL;
 constexpr int kNoSignal = 0;
 #endif
 
-void refuse_sigpipe([[maybe_unused]] int fd) noexcept {
 #ifdef SO_NOSIGPIPE
+bool refuse_sigpipe(int fd) noexcept {
   const int on = 1;
-  ::setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
-#endif
+  return ::setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on) == 0;
 }
+#else
+bool refuse_sigpipe(int) noexcept { return true; }
+#endif
 
 }  // namespace
 
@@ -93,7 +95,7 @@ Result<Descriptor> open_stream_socket(const Address& address) {
   Descriptor socket(::socket(address.family(), SOCK_STREAM | kSocketFlags, 0));
   if (!socket) return Failure(from_errno(errno));
   set_flags(socket.get());
-  refuse_sigpipe(socket.get());
+  if (!refuse_sigpipe(socket.get())) return Failure(from_errno(errno));
   return socket;
 }
 
@@ -101,8 +103,9 @@ Descriptor accept_connection(int listening) noexcept {
   Descriptor socket(accept_plain(listening));
   if (!socket) return socket;
   set_flags(socket.get());
-  refuse_sigpipe(socket.get());
-  return socket;
+  if (refuse_sigpipe(socket.get())) return socket;
+  errno = ECONNABORTED;  // macOS sets no options on a connection that is over already, and writing to it would kill
+  return {};
 }
 
 void set_no_delay(int fd) noexcept {
@@ -129,6 +132,7 @@ ssize_t send_pieces(int fd, std::span<const ConstBytes> pieces, int flags) noexc
   do {
     sent = ::sendmsg(fd, &message, flags | kNoSignal);
   } while (sent == -1 && errno == EINTR);
+  if (sent == -1 && errno == EPROTOTYPE) errno = ECONNRESET;  // macOS, while the peer is tearing the connection down
   return sent;
 }
 
