@@ -3,8 +3,10 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
+#include <catch2/generators/catch_generators_range.hpp>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "backends/posix/posix_backend.h"
 #include "twinloop/detail/builtin.h"
@@ -13,7 +15,13 @@
 
 namespace twinloop::testing {
 
-inline std::string each_backend() { return GENERATE(as<std::string>(), "epoll", "select"); }
+inline std::vector<std::string> backend_names() {
+  std::vector<std::string> names;
+  for (const detail::BackendEntry& entry : detail::builtin_backends()) names.emplace_back(entry.name);
+  return names;
+}
+
+inline std::string each_backend() { return GENERATE(from_range(backend_names())); }
 
 inline std::unique_ptr<Backend> make(const std::string& name) {
   for (const detail::BackendEntry& entry : detail::builtin_backends()) {
