@@ -138,6 +138,12 @@ class KqueuePoller final : public Poller {
 
   void wake() noexcept override { wake_.wake(); }
 
+  // A kqueue is not inherited: its number is free in the child, or somebody else's by now.
+  void after_fork() noexcept override {
+    kqueue_.release();
+    wake_.close();
+  }
+
  private:
   // A kevent is named by descriptor and filter alone, and adding it twice changes it silently: what is registered is known here.
   struct Entry {

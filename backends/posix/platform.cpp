@@ -47,7 +47,7 @@ bool platform_has_threads() noexcept { return true; }
 std::thread platform_start_thread(Function<void()> function) {
   sigset_t all;
   sigset_t former;
-  ::sigfillset(&all);
+  sigfillset(&all);  // unqualified: a macro on some systems
   ::pthread_sigmask(SIG_SETMASK, &all, &former);
   std::thread thread(std::move(function));
   ::pthread_sigmask(SIG_SETMASK, &former, nullptr);

@@ -22,6 +22,11 @@ class WakePipe {
   }
   // From any thread and from signal handlers.  A full pipe wakes as well as one more byte would.
 
+  void close() noexcept {
+    reading_.reset();
+    writing_.reset();
+  }
+
   void drain() noexcept {
     char bytes[64];
     while (::read(reading_.get(), bytes, sizeof bytes) == sizeof bytes) {

@@ -83,10 +83,7 @@ class SelectPoller final : public Poller {
 
   void wake() noexcept override { wake_.wake(); }
 
-  void after_fork() noexcept override {
-    wake_reading_.reset();
-    wake_writing_.reset();
-  }
+  void after_fork() noexcept override { wake_.close(); }
 
  private:
   struct Entry {
