@@ -1,17 +1,15 @@
 // Size-class free lists for what is allocated all the time: coroutine frames, tasks, timers.  One set a thread, no locks.
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <new>
 #include <utility>
 
+#include "twinloop/detail/config.h"
+
 namespace twinloop::detail {
-
-void* pool_allocate(std::size_t size);
-// Memory from this thread's free list of the size class, or from operator new.  Throws std::bad_alloc.
-
-void pool_free(void* memory, std::size_t size) noexcept;
-// `size` is the one it was allocated with.  Memory may be freed on another thread than the one that allocated it.
 
 struct PoolStats {
   std::size_t allocations = 0;  // calls of pool_allocate on this thread
@@ -19,6 +17,64 @@ struct PoolStats {
   std::size_t live = 0;
 };
 PoolStats pool_stats() noexcept;
+
+// What the inline paths below need of a thread's lists.
+struct Pool {
+  static constexpr std::size_t kGranularity = 32;
+  static constexpr std::size_t kLargest = 1024;
+  static constexpr unsigned kWindow = 4096;
+
+  struct Block {
+    Block* next;
+  };
+  struct SizeClass {
+    Block* free = nullptr;
+    std::size_t cached = 0;
+    std::size_t least = 0;  // of cached, in this window: what nobody needed
+  };
+
+  static constexpr bool serves(std::size_t size) noexcept { return TWINLOOP_POOLS && size - 1 < kLargest; }
+  static constexpr std::size_t class_of(std::size_t size) noexcept { return (size - 1) / kGranularity; }
+
+  std::array<SizeClass, kLargest / kGranularity> classes{};
+  std::size_t allocations = 0;
+  std::size_t frees = 0;
+  std::size_t from_heap = 0;
+  unsigned frees_left = kWindow;  // until memory that nobody needs is given back
+  bool retired = false;           // the thread is ending: everything goes to the heap
+};
+
+extern constinit thread_local Pool pool;
+
+inline void keep(Pool& p, void* memory, std::size_t size) noexcept {
+  Pool::SizeClass& c = p.classes[Pool::class_of(size)];
+  c.free = new (memory) Pool::Block{c.free};
+  ++c.cached;
+}
+
+void* allocate_from_heap(std::size_t size);
+void free_slowly(void* memory, std::size_t size) noexcept;
+
+inline void* pool_allocate(std::size_t size) {
+  Pool& p = pool;
+  ++p.allocations;
+  if (!Pool::serves(size)) return allocate_from_heap(size);
+  Pool::SizeClass& c = p.classes[Pool::class_of(size)];
+  Pool::Block* block = c.free;
+  if (block == nullptr) return allocate_from_heap(size);
+  c.free = block->next;
+  if (--c.cached < c.least) c.least = c.cached;
+  return block;
+}
+// Memory from this thread's free list of the size class, or from operator new.  Throws std::bad_alloc.
+
+inline void pool_free(void* memory, std::size_t size) noexcept {
+  Pool& p = pool;
+  ++p.frees;
+  if (!Pool::serves(size) || --p.frees_left == 0) return free_slowly(memory, size);
+  keep(p, memory, size);
+}
+// `size` is the one it was allocated with.  Memory may be freed on another thread than the one that allocated it.
 
 // Gives a class pooled allocation.
 class Pooled {

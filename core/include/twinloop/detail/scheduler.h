@@ -55,22 +55,21 @@ class Scheduler {
   // So far, on this thread.
 
   bool continue_inline() noexcept {
-    if (inline_left_ == 0 || bytes_left_ <= 0) return false;
-    --inline_left_;
+    if (inline_left_ <= 0) return false;
+    inline_left_ -= kContinuation;
     return true;
   }
   // Whether a coroutine that awaits something finished may go on at once.  Otherwise it is deferred behind a flush and a poll,
   // so that no chain of ready work starves the other connections.
 
-  void spend_bytes(std::size_t count) noexcept { bytes_left_ -= static_cast<std::ptrdiff_t>(count); }
+  void spend_bytes(std::size_t count) noexcept { inline_left_ -= static_cast<std::ptrdiff_t>(count); }
 
-  void refill_inline() noexcept {
-    inline_left_ = kInlineContinuations;
-    bytes_left_ = kInlineBytes;
-  }
+  void refill_inline() noexcept { inline_left_ = kInlineBytes; }
 
+  // One budget for both: a continuation costs as much as 512 bytes, so that 128 of them spend what one read chunk does.
   static constexpr unsigned kInlineContinuations = 128;
   static constexpr std::ptrdiff_t kInlineBytes = 64 * 1024;
+  static constexpr std::ptrdiff_t kContinuation = kInlineBytes / kInlineContinuations;
   static constexpr unsigned kResumptionsPerTurn = 1000;
   static constexpr std::int64_t kNanosecondsPerTurn = 1'000'000;
 
@@ -100,8 +99,7 @@ class Scheduler {
   Burial* burials_ = nullptr;
   detail::Observers* observers_ = nullptr;  // of the loop whose turn it is
   std::uint64_t resumptions_ = 0;
-  unsigned inline_left_ = kInlineContinuations;
-  std::ptrdiff_t bytes_left_ = kInlineBytes;
+  std::ptrdiff_t inline_left_ = kInlineBytes;
   unsigned resumptions_left_ = kResumptionsPerTurn;
   std::int64_t turn_ends_ = 0;
 };
