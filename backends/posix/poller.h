@@ -66,14 +66,16 @@ class Poller {
   // Whether Trigger::edge means anything.
 
   virtual bool reports_end_early() const noexcept = 0;
-  // Whether Ready::peer_end comes for edge-triggered sockets with unread bytes in front of it.
+  // Whether Ready::peer_end comes for a stream's socket also when nothing is wanted of it and unread bytes stand in front of the
+  // end.
 
   virtual std::error_code add(int fd, FdKey key, Interest interest, Trigger trigger) = 0;
   // Fails with `busy` when the descriptor is registered already, with `descriptors_exhausted` when its number is beyond what
   // this poller can watch, and with the system's EPERM for what cannot be polled at all (a regular file).
 
   virtual std::error_code modify(int fd, FdKey key, Interest interest, Trigger trigger) = 0;
-  // What is ready already is reported again.
+  // What is ready already is reported again.  A poller may put the change off until it next looks, and then report what is wrong
+  // with the descriptor as a failure.
 
   virtual void remove(int fd) noexcept = 0;
   // Before the descriptor is closed.

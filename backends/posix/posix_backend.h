@@ -1,4 +1,4 @@
-// PosixBackend: what all readiness backends are; only their Poller differs.
+// PosixBackend: what all readiness backends are; only their Poller differs, and whether somebody else runs it (libuv's hosted.cpp).
 #pragma once
 
 #include <memory>
@@ -12,7 +12,7 @@
 
 namespace twinloop::detail {
 
-class PosixBackend final : public Backend {
+class PosixBackend : public Backend {
  public:
   PosixBackend(std::string_view name, std::unique_ptr<Poller> poller)
       : name_(name), reactor_(std::move(poller)), signals_(reactor_) {}

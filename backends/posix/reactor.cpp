@@ -26,7 +26,7 @@ void Reactor::wake() noexcept {
 }
 
 void Reactor::wait(TimePoint deadline) {
-  if (live_ == 0 && deadline == kAlready) return;  // a wake that is under way ends the next wait that sleeps
+  if (live_ == 0 && deadline == kAlready && !woken_.load(std::memory_order_relaxed)) return;
   batch_.clear();
   if (poller_->wait(deadline, batch_)) woken_.exchange(false, std::memory_order_acq_rel);
   if (deadline != kAlready) loop_->awake();

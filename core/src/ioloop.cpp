@@ -303,10 +303,10 @@ bool IOLoop::work_waits() const noexcept {
 
 TimePoint IOLoop::next_deadline() const noexcept { return timers_.earliest(); }
 
-void IOLoop::arrange_turn() {
-  if (in_turn_ || closed_ || !backend_->hosted()) return;
-  const TimePoint when = work_waits() ? kAlready : next_deadline();
-  if (when == requested_) return;
+void IOLoop::arrange_turn() { request_turn(work_waits() ? kAlready : next_deadline()); }
+
+void IOLoop::request_turn(TimePoint when) {
+  if (in_turn_ || closed_ || !backend_->hosted() || when == requested_) return;
   requested_ = when;
   backend_->request_turn(when);
 }
@@ -360,7 +360,7 @@ void IOLoop::adopt(detail::Task* task) {
   }
   tasks_.push_back(*task);
   task->run();
-  arrange_turn();
+  request_turn(kAlready);  // also when it only waits: a host that counts what is pending looks at a turn's end
 }
 
 RemoteLoop IOLoop::remote() const { return RemoteLoop(mailbox_); }

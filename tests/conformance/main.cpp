@@ -3,12 +3,14 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/internal/catch_test_registry.hpp>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "drivers.h"
 #include "twinloop/detail/builtin.h"
 #include "twinloop/ioloop.h"
 #include "twinloop/log.h"
@@ -26,16 +28,25 @@ constexpr Needs kNative = Needs::tcp | Needs::listen | Needs::fds | Needs::threa
 struct Driver {
   std::string name;
   Needs have;
-  std::unique_ptr<Backend> (*make)();
+  std::function<void(const Behaviour&)> run;
 };
+
+// A loop of our own, which turns until the behaviour is done.
+std::function<void(const Behaviour&)> own_loop(std::unique_ptr<Backend> (*make)()) {
+  return [make](const Behaviour& behaviour) {
+    IOLoop loop(make());
+    loop.run_sync([&] { return with_timeout(kLimit, behaviour.run()); });
+  };
+}
 
 std::vector<Driver> drivers() {
   std::vector<Driver> all;
-  all.push_back(
-      {"manual", Needs::nothing, [] { return std::unique_ptr<Backend>(std::make_unique<testing::ManualBackend>()); }});
+  all.push_back({"manual", Needs::nothing,
+                 own_loop([] { return std::unique_ptr<Backend>(std::make_unique<testing::ManualBackend>()); })});
   for (const detail::BackendEntry& entry : detail::builtin_backends()) {
-    if (entry.available()) all.push_back({std::string(entry.name), kNative, entry.make});
+    if (entry.available()) all.push_back({std::string(entry.name), kNative, own_loop(entry.make)});
   }
+  for (const HostedDriver& host : hosted_drivers()) all.push_back({host.name, kNative, host.run});
   const char* chosen = detail::platform_environment("TWINLOOP_BACKEND");
   if (chosen != nullptr && *chosen != '\0')
     std::erase_if(all, [&](const Driver& driver) { return driver.name != chosen; });
@@ -69,10 +80,9 @@ class Invoker final : public Catch::ITestInvoker {
   Invoker(const Driver& driver, const Behaviour& behaviour) : driver_(driver), behaviour_(behaviour) {}
 
   void invoke() const override {
-    IOLoop loop(driver_.make());
     std::string failure;
     try {
-      loop.run_sync([this] { return with_timeout(std::chrono::seconds(60), behaviour_.run()); });
+      driver_.run(behaviour_);
     } catch (const std::exception& error) {
       failure = error.what();
     }

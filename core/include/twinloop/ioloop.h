@@ -206,6 +206,8 @@ class IOLoop {
   void count_lingering(int change) noexcept { lingering_ += change; }
   void arrange_turn();
   // Hosted: asks the host for the turn that is due.  Called after anything outside a turn that may have made work.
+  bool has_spawned() const noexcept { return !tasks_.empty(); }
+  // Whether spawned coroutines are under way: a host that ends when nothing is pending waits for them.
 
  private:
   void add_fd_handler(int fd, FdWatcher::Handler handler, FdEvents events, const Origin& origin);
@@ -219,6 +221,7 @@ class IOLoop {
   void look() noexcept;
   bool work_waits() const noexcept;
   TimePoint next_deadline() const noexcept;
+  void request_turn(TimePoint when);
   void adopt(detail::Task* task);
   void run_until(FutureBase& future);
   void close_now() noexcept;
