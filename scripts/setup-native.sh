@@ -8,7 +8,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 readonly BUILD_TOOLS=(g++=g++ cmake=cmake ninja-build=ninja pkg-config=pkg-config git=git python3=python3
   libcli11-dev=/usr/include/CLI/CLI.hpp)
 readonly BENCH_TOOLS=(libbenchmark-dev=/usr/include/benchmark/benchmark.h)
-readonly TEST_PEERS=(socat=socat netcat-openbsd=nc curl=curl brotli=brotli chromium=chromium
+readonly LIBUV=(libuv1-dev=/usr/include/uv.h)
+readonly TEST_PEERS=("${LIBUV[@]}" socat=socat netcat-openbsd=nc curl=curl brotli=brotli chromium=chromium
   clang-19=clang++-19 libclang-rt-19-dev=/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.tsan-*.a
   clang-format-19=clang-format-19 clang-tidy-19=clang-tidy-19)
 readonly CATCH2_TOOLS=(dpkg-dev=dpkg-source xz-utils=xz)
@@ -124,7 +125,7 @@ main() {
   one_at_a_time
   case "${1:-demo}" in
     demo) install_build_tools; install_node ;;
-    bench) install_build_tools; install_packages "${BENCH_TOOLS[@]}" ;;
+    bench) install_build_tools; install_packages "${BENCH_TOOLS[@]}" "${LIBUV[@]}" ;;
     test) install_build_tools; install_node; install_test_peers; native_catch2 ;;
     test-wasm) wasm_catch2 ;;
     *) die "usage: setup-native.sh [demo|bench|test|test-wasm]" ;;

@@ -25,7 +25,8 @@ HostedPoller::HostedPoller(uv_loop_t& host) : LibuvPoller(host) {
   timer_ = make_handle<uv_timer_t>(host, this, &uv_timer_init);
   uv_unref(as_handle(async()));
   uv_unref(as_handle(prepare_.get()));
-  uv_prepare_start(prepare_.get(), [](uv_prepare_t* handle) { static_cast<HostedPoller*>(handle->data)->before_poll(); });
+  uv_prepare_start(prepare_.get(),
+                   [](uv_prepare_t* handle) { static_cast<HostedPoller*>(handle->data)->before_poll(); });
   living.push_back(*this);
 }
 
