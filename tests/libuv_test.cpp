@@ -3,6 +3,8 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include <algorithm>
@@ -422,6 +424,38 @@ TEST_CASE("libuv: a connection's handle goes when the connection does") {
   CHECK(host.handles() == before);
 }
 
+TEST_CASE("libuv: a forked child lets go of the parent's loop, hosted or not, and makes its own") {
+  for (const bool hosted : {false, true}) {
+    Host host;
+    IOLoop loop(hosted ? hosted_by(host) : make("libuv"));
+    Descriptor reading;
+    Descriptor writing;
+    REQUIRE(make_pipe(reading, writing));
+    Recorder recorder;
+    REQUIRE_FALSE(
+        recorder.registration.begin(reactor_of(loop), reading.get(), recorder, Interest::read, Trigger::level));
+    loop.call_later(0ms, [] {});
+    if (hosted) uv_run(&static_cast<uv_loop_t&>(host), UV_RUN_NOWAIT);
+    if (!hosted) loop.backend().wait(kAlready);
+
+    const pid_t child = ::fork();
+    if (child == 0) {
+      IOLoop::after_fork();
+      recorder.registration.end();
+      IOLoop own(make("libuv"));
+      own.run_sync([] { return sleep_for(1ms); });
+      ::_exit(0);
+    }
+    int status = -1;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+    REQUIRE(::write(writing.get(), "x", 1) == 1);
+    if (hosted) uv_run(&static_cast<uv_loop_t&>(host), UV_RUN_ONCE);
+    if (!hosted) loop.backend().wait(loop.clock() + 10s);
+    CHECK(recorder.heard.size() == 1);
+  }
+}
+
 // ---- uv_poll
 
 TEST_CASE("libuv: a peer's end is told once, and the loop sleeps afterwards") {
@@ -505,7 +539,7 @@ TEST_CASE("libuv: a regular file and a descriptor that is registered already are
   CHECK(second.registration.begin(reactor_of(loop), file.get(), second, Interest::read, Trigger::level) ==
         std::error_code(EPERM, std::system_category()));
   CHECK(second.registration.begin(reactor_of(loop), -1, second, Interest::read, Trigger::level) ==
-        std::error_code(EBADF, std::system_category()));
+        Errc::bad_descriptor);
 }
 
 TEST_CASE("libuv: one descriptor cannot be watched by the host and by us") {

@@ -108,13 +108,22 @@ std::error_code LibuvPoller::add(int fd, FdKey key, Interest interest, Trigger) 
 }
 
 std::error_code LibuvPoller::modify(int fd, FdKey, Interest interest, Trigger) {
-  Watch& watch = *watches_[static_cast<std::size_t>(fd)];
-  watch.interest = interest;
-  schedule(watch);
+  Watch* watch = watches_[static_cast<std::size_t>(fd)].get();
+  if (watch == nullptr) return from_errno(EBADF);  // after a fork
+  watch->interest = interest;
+  schedule(*watch);
   return {};
 }
 
 void LibuvPoller::remove(int fd) noexcept { watches_[static_cast<std::size_t>(fd)].reset(); }
+
+// The handles stay where they are: closing them could end the parent's registrations, in an epoll that both processes share.
+void LibuvPoller::after_fork() noexcept {
+  [[maybe_unused]] const uv_async_t* async = async_.release();
+  for (Handle<Watch>& each : watches_) {
+    [[maybe_unused]] const Watch* watch = each.release();
+  }
+}
 
 void LibuvPoller::schedule(Watch& watch) {
   if (std::exchange(watch.scheduled, true)) return;

@@ -25,7 +25,10 @@ class LibuvPoller : public Poller {
   std::error_code add(int fd, FdKey key, Interest interest, Trigger trigger) final;
   std::error_code modify(int fd, FdKey key, Interest interest, Trigger trigger) final;
   void remove(int fd) noexcept final;
-  void wake() noexcept final { uv_async_send(async_.get()); }
+  void wake() noexcept final {
+    if (async_ != nullptr) uv_async_send(async_.get());
+  }
+  void after_fork() noexcept override;
 
  protected:
   explicit LibuvPoller(uv_loop_t& loop);

@@ -34,6 +34,11 @@ class OwnLibuvPoller final : private OwnLoop, public LibuvPoller {
     return take_events(batch);
   }
 
+  void after_fork() noexcept override {
+    LibuvPoller::after_fork();
+    uv_loop_fork(&uv_);
+  }
+
  private:
   void on_activity() noexcept override {}
 
