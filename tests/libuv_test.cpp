@@ -219,6 +219,24 @@ TEST_CASE("libuv: a wanted read keeps the host running; the open connection alon
   CHECK_FALSE(host.alive());
 }
 
+TEST_CASE("libuv: a handler of a descriptor keeps the host running until it is removed") {
+  Host host;
+  IOLoop loop(hosted_by(host));
+  Descriptor reading;
+  Descriptor writing;
+  REQUIRE(make_pipe(reading, writing));
+  int calls = 0;
+  const auto handler = [&](int fd, FdEvents) {
+    ++calls;
+    loop.remove_handler(fd);
+  };
+  loop.add_handler(reading.get(), handler, FdEvents::read);
+  CHECK(host.alive());
+  HostTimer peer(host, 2, 0, [&] { REQUIRE(::write(writing.get(), "x", 1) == 1); });
+  host.run();
+  CHECK(calls == 1);
+}
+
 TEST_CASE("libuv: a read that is dropped outside of a turn no longer keeps the host running") {
   Host host;
   IOLoop loop(hosted_by(host));
