@@ -15,5 +15,11 @@
 #include "twinloop/timing.h"
 #include "twinloop/trace.h"
 
+#if __has_include("twinloop/libuv.h")
+#include <uv.h>
+
+#include "twinloop/libuv.h"
+#endif
+
 using namespace std::chrono_literals;
 using namespace twinloop;
