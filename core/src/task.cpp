@@ -16,6 +16,14 @@ void Task::run() {
   OperationAccess::attach(future_, completion_);
 }
 
+std::vector<Origin> Task::stack() const {
+  std::vector<Origin> places;
+  for (const CoroutineBase* frame = CoroutineBase::of(future_); frame != nullptr; frame = frame->awaited()) {
+    places.emplace_back("", frame->where());
+  }
+  return places;
+}
+
 void Task::finish(Task& task) {
   const std::unique_ptr<Task> owned(&task);
   owned->unlink();

@@ -119,10 +119,14 @@ class IOLoop {
   // The callback will not run, also when it is due in this very turn.  Harmless when it has run.
 
   template <class F, class... Args>
+    requires std::invocable<std::decay_t<F>&, std::decay_t<Args>...>
   void spawn(F&& work, Args&&... args);
   // Lets a coroutine go on by itself: the loop keeps the callable, its arguments and the Future until it ends, and cancels it
   // at close().  A failure is logged unless it is the ordinary end of a connection.
   void spawn(Future<void> work);
+  template <class F, class... Args>
+  void spawn(const Origin& origin, F&& work, Args&&... args);
+  // The same with a name for describe_tasks() (tasks.h): `loop.spawn(Origin("session"), &serve, std::move(stream))`.
 
   template <class F>
   void spawn_callback(F&& work, Origin origin = {});
@@ -206,6 +210,10 @@ class IOLoop {
   void count_lingering(int change) noexcept { lingering_ += change; }
   void arrange_turn();
   // Hosted: asks the host for the turn that is due.  Called after anything outside a turn that may have made work.
+  template <class F>
+  void for_each_task(F visit) {
+    tasks_.for_each(std::move(visit));
+  }
   bool has_spawned() const noexcept { return !tasks_.empty(); }
   // Whether spawned coroutines are under way: a host that ends when nothing is pending waits for them.
 
@@ -297,8 +305,16 @@ Timeout IOLoop::call_at(TimePoint when, F&& callback, Origin origin) {
 }
 
 template <class F, class... Args>
+  requires std::invocable<std::decay_t<F>&, std::decay_t<Args>...>
 void IOLoop::spawn(F&& work, Args&&... args) {
   adopt(detail::make_task(std::forward<F>(work), std::forward<Args>(args)...));
+}
+
+template <class F, class... Args>
+void IOLoop::spawn(const Origin& origin, F&& work, Args&&... args) {
+  detail::Task* task = detail::make_task(std::forward<F>(work), std::forward<Args>(args)...);
+  task->set_origin(origin);
+  adopt(task);
 }
 
 template <class F>

@@ -39,6 +39,12 @@ class CoroutineBase : public Waiter, public detail::Producer {
   void end_with(Failure failure, std::coroutine_handle<> handle) noexcept;
 
   void note(Location where) noexcept { where_ = where; }
+  const Location& where() const noexcept { return where_; }
+  // The co_await that it came to last.
+
+  static const CoroutineBase* of(const FutureBase& future) noexcept { return future.coroutine(); }
+  const CoroutineBase* awaited() const noexcept { return awaiting_ != nullptr ? awaiting_->coroutine() : nullptr; }
+  // The coroutine behind a future, or behind the one that this coroutine awaits; nullptr when there is none.
 
   void awake() {
     if (awaiting_ == nullptr) throw_error(Errc::cancelled, "a future was destroyed while a coroutine awaited it");

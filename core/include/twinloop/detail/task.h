@@ -46,6 +46,11 @@ class Task : public Pooled, public ListNode {
   void run();
   // Starts it; the task deletes itself when the coroutine ends, from the ready queue.
 
+  void set_origin(const Origin& origin) noexcept { origin_ = origin; }
+  const Origin& origin() const noexcept { return origin_; }
+  std::vector<Origin> stack() const;
+  // Where its coroutines wait, the outermost first.
+
   static void finish(Task& task);
 
  protected:
@@ -64,6 +69,7 @@ class Task : public Pooled, public ListNode {
 
   Completion completion_{*this};
   Future<void> future_;
+  Origin origin_{"", {}};
 };
 
 template <class F, class... Args>
