@@ -4,7 +4,8 @@
     scripts/lint.py              checks every file of the tree that git does not ignore
     scripts/lint.py --self-test  feeds each rule a bad snippet and sees it refused
 
-A line with `lint-ok: REASON` in a comment is exempt.  tests/compiler_traps is exempt from the co_await rules: it is about them.
+A line with `lint-ok: REASON` in a comment is exempt.  DANGEROUS is exempt from the co_await rules: each of its
+lines marked `// refused` must break one, and no other.
 """
 import os
 import re
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parent.parent
+DANGEROUS = PurePosixPath("tests/compiler_traps/dangerous_forms.cpp")
 
 STANDARD_HEADERS = set("""
 algorithm any array atomic barrier bit bitset cassert cctype cerrno cfenv cfloat charconv chrono cinttypes climits clocale cmath
@@ -237,7 +239,7 @@ def cpp_problems(path, text):
     if house in ("core", "protocols", "bindings") or path.parts[:2] == ("backends", "browser"):
         for m in HEAVY.finditer(bare):
             yield m.start(), f"{(m[1] and '<' + m[1] + '>') or 'std::' + m[2]} costs a wasm build too much"
-    if path.parts[:2] != ("tests", "compiler_traps"):
+    if path != DANGEROUS:
         yield from co_await_problems(bare)
 
 
@@ -326,10 +328,19 @@ GOOD = [
     ("examples/a.cpp", in_coroutine("if (a && b) {\n    co_await g();\n  }\n  Options o{.port = 1};\n  co_await h(o);")),
     ("examples/a.cpp", in_coroutine("co_await items[x](1);\n  co_await handlers[x + 1](Options{});")),
     ("examples/a.cpp", in_coroutine("if (auto r = co_await g(); r && x) h();\n  const char* s = \"co_await f({.a = 1})\";")),
-    ("tests/compiler_traps/a.cpp", in_coroutine("co_await run([x] { return x; });")),
+    ("tests/compiler_traps/dangerous_forms.cpp", in_coroutine("co_await run([x] { return x; });")),
     ("examples/a.cpp", in_coroutine("co_await run([x] { return x; });  // lint-ok: shows the trap")),
     ("scripts/a.sh", 'cd "$TWINLOOP_ROOT/work"; ls build/root/x "$HOME/.cache" /usr/share\n'),
 ]
+
+
+def dangerous_forms_not_refused():
+    text = (ROOT / DANGEROUS).read_text(encoding="utf-8")
+    found = {text.count("\n", 0, at) + 1 for at, _ in co_await_problems(without_comments_and_strings(text))}
+    marked = {number for number, line in enumerate(text.splitlines(), 1) if line.endswith("// refused")}
+    for number in sorted(found ^ marked):
+        print(f"self-test: {DANGEROUS}:{number}: " + ("refused without a mark" if number in found else "not refused"))
+    return len(found ^ marked)
 
 
 def self_test():
@@ -343,6 +354,7 @@ def self_test():
         for line in problems(path, text):
             wrong += 1
             print(f"self-test: refused without reason: {line}: {text!r}")
+    wrong += dangerous_forms_not_refused()
     print(f"lint self-test: {len(BAD) + len(GOOD)} snippets, {wrong} judged wrongly")
     return 1 if wrong else 0
 
