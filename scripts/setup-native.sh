@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# setup-native.sh [demo|test]: sees to the native tools.  `demo` (the default) is what building and running the library needs;
-# `test` adds what its tests talk to and are checked with.  A minute or two the first time, nothing to do later.
+# setup-native.sh [demo|bench|test]: sees to the native tools.  `demo` (the default) is what building and running the library needs;
+# `test` adds what its tests talk to and are checked with, `bench` what the benchmarks compare with.  A minute or two the first time,
+# nothing to do later.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 # PACKAGE=PROBE, the probe being a command or a file; what is found by its probe is not installed again.
 readonly BUILD_TOOLS=(g++=g++ cmake=cmake ninja-build=ninja pkg-config=pkg-config git=git python3=python3
   libcli11-dev=/usr/include/CLI/CLI.hpp)
-readonly BENCH_TOOLS=(libbenchmark-dev=/usr/include/benchmark/benchmark.h)
 readonly LIBUV=(libuv1-dev=/usr/include/uv.h)
+readonly BENCH_PEERS=("${LIBUV[@]}" libasio-dev=/usr/include/asio.hpp)
 readonly TEST_PEERS=("${LIBUV[@]}" socat=socat netcat-openbsd=nc curl=curl brotli=brotli chromium=chromium
   clang-19=clang++-19 libclang-rt-19-dev=/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.tsan-*.a
   clang-format-19=clang-format-19 clang-tidy-19=clang-tidy-19)
@@ -24,10 +25,10 @@ install_build_tools() {
     die "$(command -v cmake) is $(cmake --version | head -n 1); twinloop needs 3.25 or newer"
 }
 
-install_packages() { # PACKAGE=PROBE...: what is missing of them
+install_bench_peers() { # what is missing leaves its column empty
   local missing=()
-  mapfile -t missing < <(missing_packages "$@")
-  if ((${#missing[@]})); then apt_install "${missing[@]}" || die "this needs: ${missing[*]}"; fi
+  mapfile -t missing < <(missing_packages "${BENCH_PEERS[@]}")
+  if ((${#missing[@]})) && ! apt_install "${missing[@]}"; then say "WARNING: nothing to measure beside without: ${missing[*]}"; fi
 }
 
 install_node() { # warns only: the native half needs no Node
@@ -125,7 +126,7 @@ main() {
   one_at_a_time
   case "${1:-demo}" in
     demo) install_build_tools; install_node ;;
-    bench) install_build_tools; install_packages "${BENCH_TOOLS[@]}" "${LIBUV[@]}" ;;
+    bench) install_build_tools; install_bench_peers ;;
     test) install_build_tools; install_node; install_test_peers; native_catch2 ;;
     test-wasm) wasm_catch2 ;;
     *) die "usage: setup-native.sh [demo|bench|test|test-wasm]" ;;
