@@ -233,7 +233,8 @@ void Suite::measure(Experiment& experiment) const {
 }
 
 void Suite::collect(const Experiment& experiment) {
-  for (std::size_t figure = 0; figure < experiment.figures.size(); ++figure) rows_.push_back(row_of(experiment, figure));
+  for (std::size_t figure = 0; figure < experiment.figures.size(); ++figure)
+    rows_.push_back(row_of(experiment, figure));
 }
 
 Suite::Row Suite::row_of(const Experiment& experiment, std::size_t figure) const {
@@ -300,8 +301,9 @@ void Suite::write_json() const {
       const Cell& cell = row.peers[i];
       peers.push_back(member(peers_[i], cell.present ? number(cell.value) : "null"));
       if (cell.ratio == 0) continue;
-      ratios.push_back(member(peers_[i], object({member("median", number(cell.ratio)), member("min", number(cell.ratio_min)),
-                                                 member("max", number(cell.ratio_max))})));
+      ratios.push_back(
+          member(peers_[i], object({member("median", number(cell.ratio)), member("min", number(cell.ratio_min)),
+                                    member("max", number(cell.ratio_max))})));
     }
     file << separator
          << object({member("name", quoted(row.figure.name)), member("unit", quoted(row.figure.unit)),

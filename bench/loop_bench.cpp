@@ -13,7 +13,8 @@ using Measure = std::function<std::vector<double>(const LoopSubject&)>;
 
 // Adds an experiment for those that have `member`.
 template <class Member>
-void add(Suite& suite, std::vector<Figure> figures, Member LoopSubject::*member, const Measure& measure, How how = How::rounds) {
+void add(Suite& suite, std::vector<Figure> figures, Member LoopSubject::* member, const Measure& measure,
+         How how = How::rounds) {
   std::vector<Contestant> contestants;
   for (const auto& subject : loop_subjects()) {
     if (subject.*member == nullptr) continue;
@@ -55,10 +56,10 @@ void add_timers(Suite& suite) {
   }
   for (std::size_t n = 1'000; n <= suite.count(1'000'000, 1'000); n *= 10) {
     const std::string name = with_separators(n) + " timers: ";
-    add(suite, {{name + "add", "ns"}, {name + "cancel half", "ns"}, {name + "fire the rest", "ns"}}, &LoopSubject::timers,
-        [plan = TimerPlan(n), times = std::max<std::size_t>(1, suite.count(20'000, 1'000) / n)](const LoopSubject& subject) {
-          return timer_costs(subject, plan, times);
-        });
+    add(suite, {{name + "add", "ns"}, {name + "cancel half", "ns"}, {name + "fire the rest", "ns"}},
+        &LoopSubject::timers,
+        [plan = TimerPlan(n), times = std::max<std::size_t>(1, suite.count(20'000, 1'000) / n)](
+            const LoopSubject& subject) { return timer_costs(subject, plan, times); });
   }
 }
 
@@ -80,11 +81,11 @@ double instructions_per_event(const LoopSubject& subject, std::size_t descriptor
 
 void add_readiness(Suite& suite) {
   for (const std::size_t descriptors : {std::size_t{1}, suite.count(64, 4)}) {
-    const std::string name = "readiness event, " + std::to_string(descriptors) + (descriptors == 1 ? " descriptor" : " descriptors");
+    const std::string name =
+        "readiness event, " + std::to_string(descriptors) + (descriptors == 1 ? " descriptor" : " descriptors");
     const std::size_t timed = descriptors * (suite.count(128'000, 640) / descriptors);
-    add(suite, {{name, "ns"}}, &LoopSubject::ready, [=](const LoopSubject& subject) {
-      return std::vector{processor_time_per_event(subject, descriptors, timed)};
-    });
+    add(suite, {{name, "ns"}}, &LoopSubject::ready,
+        [=](const LoopSubject& subject) { return std::vector{processor_time_per_event(subject, descriptors, timed)}; });
     const std::size_t counted = descriptors * suite.count(descriptors == 1 ? 64 : 2, 2);
     add(
         suite, {{name + ", user space", "instructions"}}, &LoopSubject::ready,
@@ -100,8 +101,11 @@ void add_memory(Suite& suite) {
       [=](const LoopSubject& subject) { return std::vector{subject.bytes_per_timer(timers)}; }, How::own_process);
   const std::size_t descriptors = suite.count(900, 100);
   add(
-      suite, {{"heap per registered descriptor, of " + with_separators(descriptors), "bytes"}}, &LoopSubject::bytes_per_descriptor,
-      [=](const LoopSubject& subject) { return std::vector{subject.bytes_per_descriptor(quiet_descriptors(descriptors))}; },
+      suite, {{"heap per registered descriptor, of " + with_separators(descriptors), "bytes"}},
+      &LoopSubject::bytes_per_descriptor,
+      [=](const LoopSubject& subject) {
+        return std::vector{subject.bytes_per_descriptor(quiet_descriptors(descriptors))};
+      },
       How::own_process);
 }
 
@@ -121,7 +125,8 @@ void add_idleness(Suite& suite) {
 int main(int argc, char** argv) {
   keep_freed_memory();
   Suite suite("loop", argc, argv);
-  for (std::size_t i = 1; i < loop_subjects().size(); ++i) suite.peer(loop_subjects()[i].name, loop_subjects()[i].version);
+  for (std::size_t i = 1; i < loop_subjects().size(); ++i)
+    suite.peer(loop_subjects()[i].name, loop_subjects()[i].version);
   add_callbacks(suite);
   add_timers(suite);
   add_readiness(suite);

@@ -73,7 +73,8 @@ class ReadyDescriptors {
 // One timer set for an hour and taken back, again and again, among others that are due evenly before and after it.
 inline constexpr std::chrono::milliseconds kOfTheOne = std::chrono::hours(1);
 constexpr std::chrono::milliseconds due_of_other(std::size_t i, std::size_t others) {
-  return 2 * kOfTheOne * (static_cast<std::chrono::milliseconds::rep>(i) + 1) / (static_cast<std::chrono::milliseconds::rep>(others) + 1);
+  return 2 * kOfTheOne * (static_cast<std::chrono::milliseconds::rep>(i) + 1) /
+         (static_cast<std::chrono::milliseconds::rep>(others) + 1);
 }
 
 std::vector<int> quiet_descriptors(std::size_t count);

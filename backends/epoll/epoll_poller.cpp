@@ -32,16 +32,13 @@ std::uint32_t to_epoll(Interest interest, Trigger trigger) noexcept {
   return interest == Interest::none ? static_cast<std::uint32_t>(EPOLLET) : events;
 }
 
-Ready to_ready(std::uint32_t events) noexcept {
-  Ready ready = Ready::none;
-  if (events & EPOLLIN) ready = ready | Ready::readable;
-  if (events & EPOLLOUT) ready = ready | Ready::writable;
-  if (events & EPOLLRDHUP) ready = ready | Ready::peer_end;
-  if (events & EPOLLHUP) ready = ready | Ready::hangup;
-  if (events & EPOLLERR) ready = ready | Ready::failure;
-  if (events & EPOLLPRI) ready = ready | Ready::urgent;
-  return ready;
+constexpr Ready to_ready(std::uint32_t events) noexcept {
+  constexpr std::uint32_t kSame = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLERR | EPOLLHUP;
+  return static_cast<Ready>(events & kSame) | (events & EPOLLRDHUP ? Ready::peer_end : Ready::none);
 }
+static_assert(to_ready(EPOLLIN) == Ready::readable && to_ready(EPOLLPRI) == Ready::urgent);
+static_assert(to_ready(EPOLLOUT) == Ready::writable && to_ready(EPOLLERR) == Ready::failure);
+static_assert(to_ready(EPOLLHUP) == Ready::hangup && to_ready(EPOLLRDHUP) == Ready::peer_end);
 
 Duration time_left(TimePoint deadline) noexcept {
   if (deadline == kAlready) return Duration::zero();

@@ -46,11 +46,10 @@ class FdHandlers::Entry final : public FdListener {
 
  private:
   FdEvents told(Ready ready) const noexcept {
-    const bool broken = has(ready, Ready::hangup | Ready::failure);
-    FdEvents events = broken ? FdEvents::error : FdEvents::none;
-    if (broken || has(ready, Ready::readable | Ready::peer_end)) events = events | (FdEvents::read & asked_);
-    if (broken || has(ready, Ready::writable)) events = events | (FdEvents::write & asked_);
-    return asked_ == FdEvents::none ? FdEvents::none : events;
+    if (has(ready, Ready::hangup | Ready::failure)) return asked_ == FdEvents::none ? asked_ : asked_ | FdEvents::error;
+    const FdEvents read = has(ready, Ready::readable | Ready::peer_end) ? FdEvents::read : FdEvents::none;
+    const FdEvents write = has(ready, Ready::writable) ? FdEvents::write : FdEvents::none;
+    return (read | write) & asked_;
   }
 
   void on_fd_events(Ready ready) override {
@@ -60,7 +59,7 @@ class FdHandlers::Entry final : public FdListener {
     running_ = true;
     owner.reactor_.loop().run_step(StepKind::handler, origin_, [this, events] { handler_(fd_, events); });
     running_ = false;
-    owner.removed_.reset();
+    if (owner.removed_ != nullptr) owner.removed_.reset();
   }
 
   void on_reactor_closing() noexcept override { end(); }

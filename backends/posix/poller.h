@@ -34,15 +34,15 @@ constexpr bool wants(Interest all, Interest one) noexcept {
 
 enum class Trigger : std::uint8_t { level, edge };
 
-// What happened to a descriptor.
+// What happened to a descriptor.  The values of Linux's poll, where it has them: epoll's need no translation then.
 enum class Ready : std::uint8_t {
   none = 0,
   readable = 1,
-  writable = 2,
-  peer_end = 4,  // the peer ended its sending side; unread bytes may stand in front of that
-  hangup = 8,    // both directions are over
-  failure = 16,  // SO_ERROR says which, or the descriptor is closed
-  urgent = 32,   // out-of-band data: from now on a short read does not mean that there is nothing more
+  urgent = 2,  // out-of-band data: from now on a short read does not mean that there is nothing more
+  writable = 4,
+  failure = 8,    // SO_ERROR says which, or the descriptor is closed
+  hangup = 16,    // both directions are over
+  peer_end = 32,  // the peer ended its sending side; unread bytes may stand in front of that
 };
 
 constexpr Ready operator|(Ready a, Ready b) noexcept {

@@ -35,9 +35,10 @@ void Reactor::wait(TimePoint deadline) {
 }
 
 void Reactor::dispatch(const FdEvent& event) noexcept {
-  if (!holds(event.key)) return;
+  const Slot& ready = slot(event.key.slot);
+  if (ready.generation != event.key.generation || ready.listener == nullptr) return;
   try {
-    slot(event.key.slot).listener->on_fd_events(event.ready);
+    ready.listener->on_fd_events(event.ready);
   } catch (...) {
     log(LogLevel::error, "exception in a handler of I/O: " + Failure(std::current_exception()).message());
   }

@@ -220,13 +220,13 @@ void IOLoop::turn_once(bool may_sleep) {
     now_ = looked_;
     ++counts_.turns;
     scheduler.begin_turn(observers_.any() ? &observers_ : nullptr);
-    scheduler.drain();
-    run_callbacks();
-    run_timers();
-    run_hooks(flushes_);
+    if (scheduler.has_ready()) scheduler.drain();
+    if (!callbacks_.empty() || mailbox_->waiting()) run_callbacks();
+    if (!timers_.empty()) run_timers();
+    if (!flushes_.empty()) run_hooks(flushes_);
     poll(may_sleep);
-    run_hooks(hooks_);
-    scheduler.drain();
+    if (!hooks_.empty()) run_hooks(hooks_);
+    if (scheduler.has_ready()) scheduler.drain();
   }
   if (closing_) close_now();
 }
@@ -240,7 +240,6 @@ void IOLoop::look() noexcept {
 
 void IOLoop::run_callbacks() {
   mailbox_->take(callbacks_);
-  if (callbacks_.empty()) return;
   std::vector<detail::Callback> batch = std::exchange(callbacks_, {});
   for (detail::Callback& callback : batch) {
     if (closing_) return;

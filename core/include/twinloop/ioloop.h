@@ -359,12 +359,16 @@ void IOLoop::run_step(StepKind kind, const Origin& origin, F&& function) noexcep
   scheduler.refill_inline();
   if (++unlooked_ == detail::kStepsBetweenLooks) look();
   try {
-    const detail::ObservedStep observed(observers_, kind, origin);
-    function();
+    if (observers_.any()) [[unlikely]] {
+      const detail::ObservedStep observed(observers_, kind, origin);
+      function();
+    } else {
+      function();
+    }
   } catch (...) {
     detail::log_failed_step(kind, origin);
   }
-  scheduler.drain();
+  if (scheduler.has_ready()) scheduler.drain();
 }
 
 }  // namespace twinloop

@@ -53,7 +53,7 @@ class Function<R(Args...)> {
   static constexpr std::size_t kSize = 4 * sizeof(void*);
 
   struct Table {
-    R (*call)(void*, Args&&...);
+    R (*call)(void*, Args...);
     void (*move)(void*, void*) noexcept;
     void (*destroy)(void*) noexcept;
   };
@@ -92,7 +92,7 @@ class Function<R(Args...)> {
 
   template <class F>
   static constexpr Table kTable = {
-      [](void* storage, Args&&... args) -> R { return std::invoke(get<F>(storage), std::forward<Args>(args)...); },
+      [](void* storage, Args... args) -> R { return std::invoke(get<F>(storage), std::forward<Args>(args)...); },
       &move<F>,
       &destroy<F>,
   };

@@ -28,25 +28,21 @@ class Observers {
 };
 
 #if TWINLOOP_INSPECTION
-// Measures what happens while it lives, if somebody watches.
+// Measures what happens while it lives, for those who watch.
 class ObservedStep {
  public:
   ObservedStep(Observers& observers, StepKind kind, const Origin& origin) noexcept
-      : observers_(observers.any() ? &observers : nullptr) {
-    if (observers_ != nullptr) [[unlikely]]
-      step_ = {kind, origin, observers.clock(), {}};
-  }
+      : observers_(observers), step_{kind, origin, observers.clock(), {}} {}
   ObservedStep(const ObservedStep&) = delete;
   ObservedStep& operator=(const ObservedStep&) = delete;
   ~ObservedStep() {
-    if (observers_ == nullptr) return;
-    step_.ended = observers_->clock();
-    observers_->tell(step_);
+    step_.ended = observers_.clock();
+    observers_.tell(step_);
   }
 
  private:
-  Observers* observers_;
-  Step step_{StepKind::callback, Origin("", {}), {}, {}};
+  Observers& observers_;
+  Step step_;
 };
 #else
 struct ObservedStep {
