@@ -14,9 +14,12 @@ namespace {
 
 constexpr int kReadOrWrite = UV_READABLE | UV_WRITABLE;
 
-// Hang-ups and failures come unasked, but only while something is asked for.  Where libuv stands on epoll, out-of-band data is the
-// thing to ask for when nothing else is wanted; elsewhere that is a filter of its own, which not every kernel has.
-constexpr int kNothingElse = TWINLOOP_LIBUV_ON_EPOLL ? UV_PRIORITIZED : 0;
+// On epoll, ends and failures come also to somebody who wants neither to read nor to write.  On kqueue they are flags of events
+// that were asked for.
+constexpr bool kOnEpoll = TWINLOOP_LIBUV_ON_EPOLL;
+
+// Failures come unasked, but only while something is asked for: out-of-band data is that thing when nothing else is wanted.
+constexpr int kNothingElse = kOnEpoll ? UV_PRIORITIZED : 0;
 
 int wanted_events(Interest interest) noexcept {
   return (wants(interest, Interest::read) ? UV_READABLE : 0) | (wants(interest, Interest::write) ? UV_WRITABLE : 0);
@@ -87,6 +90,8 @@ LibuvPoller::LibuvPoller(uv_loop_t& loop) : loop_(loop) {
 }
 
 LibuvPoller::~LibuvPoller() = default;
+
+bool LibuvPoller::reports_end_early() const noexcept { return kOnEpoll; }
 
 // ---- registrations
 

@@ -18,9 +18,8 @@ class LibuvPoller : public Poller {
   LibuvPoller& operator=(const LibuvPoller&) = delete;
   ~LibuvPoller() override;
 
-  // libuv hides epoll's edges.
-  bool edge_triggered() const noexcept final { return false; }
-  bool reports_end_early() const noexcept final { return true; }
+  bool edge_triggered() const noexcept final { return false; }  // libuv hides the system's edges
+  bool reports_end_early() const noexcept final;
 
   std::error_code add(int fd, FdKey key, Interest interest, Trigger trigger) final;
   std::error_code modify(int fd, FdKey key, Interest interest, Trigger trigger) final;
