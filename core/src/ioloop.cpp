@@ -302,10 +302,14 @@ bool IOLoop::work_waits() const noexcept {
 
 TimePoint IOLoop::next_deadline() const noexcept { return timers_.earliest(); }
 
-void IOLoop::arrange_turn() { request_turn(work_waits() ? kAlready : next_deadline()); }
+bool IOLoop::asks_for_turns() const noexcept { return !in_turn_ && !closed_ && backend_->hosted(); }
+
+void IOLoop::arrange_turn() {
+  if (asks_for_turns()) request_turn(work_waits() ? kAlready : next_deadline());
+}
 
 void IOLoop::request_turn(TimePoint when) {
-  if (in_turn_ || closed_ || !backend_->hosted() || when == requested_) return;
+  if (when == requested_) return;
   requested_ = when;
   backend_->request_turn(when);
 }
@@ -359,7 +363,7 @@ void IOLoop::adopt(detail::Task* task) {
   }
   tasks_.push_back(*task);
   task->run();
-  request_turn(kAlready);  // also when it only waits: a host that counts what is pending looks at a turn's end
+  if (asks_for_turns()) request_turn(kAlready);  // also when it only waits: has_spawned() is looked at after turns
 }
 
 RemoteLoop IOLoop::remote() const { return RemoteLoop(mailbox_); }

@@ -229,6 +229,7 @@ class IOLoop {
   void look() noexcept;
   bool work_waits() const noexcept;
   TimePoint next_deadline() const noexcept;
+  bool asks_for_turns() const noexcept;
   void request_turn(TimePoint when);
   void adopt(detail::Task* task);
   void run_until(FutureBase& future);
