@@ -92,7 +92,7 @@ int main(int argc, char** argv) {
   };
   for (const auto& [name, program] : programs) {
     suite.add({{name, "ns"}, {std::string("  heap blocks in ") + with_separators(count) + " of them", "blocks"}},
-              {{"twinloop", [program = program, count] { return costs(program, count); }}});
+              {{"twinloop", [run = program, count] { return costs(run, count); }}});
   }
   return suite.run();
 }

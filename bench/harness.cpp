@@ -142,6 +142,7 @@ std::string quoted(const std::string& text) {
 }
 
 std::string number(double value) {
+  if (!std::isfinite(value)) return "null";
   char text[40];
   std::snprintf(text, sizeof text, "%.6g", value);
   return text;
@@ -240,6 +241,7 @@ void Suite::collect(const Experiment& experiment) {
 Suite::Row Suite::row_of(const Experiment& experiment, std::size_t figure) const {
   const auto values_of = [&](std::size_t contestant) {
     std::vector<double> values;
+    values.reserve(experiment.rounds.size());
     for (const auto& round : experiment.rounds) values.push_back(round[contestant].at(figure));
     return values;
   };
@@ -286,6 +288,7 @@ void Suite::print() const {
 void Suite::write_json() const {
   std::ofstream file(json_);
   std::vector<std::string> versions;
+  versions.reserve(versions_.size());
   for (const auto& [library, version] : versions_) versions.push_back(member(library, quoted(version)));
   file << "{\n  " << member("benchmark", quoted(name_)) << ",\n  " << member("date", quoted(date())) << ",\n  "
        << member("rounds", number(smoke_ ? 1 : kRounds)) << ",\n  "

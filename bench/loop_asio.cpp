@@ -193,8 +193,8 @@ void idle(int fd, void (*at_rest)()) {
 }
 
 template <int kHint>
-LoopSubject subject(std::string name) {
-  return {.name = std::move(name),
+LoopSubject subject(const char* name) {
+  return {.name = name,
           .version = std::to_string(ASIO_VERSION / 100000) + "." + std::to_string(ASIO_VERSION / 100 % 1000) + "." +
                      std::to_string(ASIO_VERSION % 100),
           .post_chain = &post_chain<kHint>,

@@ -49,7 +49,7 @@ std::vector<double> timer_costs(const LoopSubject& subject, const TimerPlan& pla
 
 void add_timers(Suite& suite) {
   const std::size_t count = suite.count(300'000, 2'000);
-  for (const std::size_t pending : {0, 10'000}) {
+  for (const std::size_t pending : {0u, 10'000u}) {
     const std::string among = pending == 0 ? "alone" : "among " + with_separators(pending);
     add(suite, {{"timer started and stopped, " + among, "ns"}}, &LoopSubject::start_and_stop,
         [=](const LoopSubject& subject) { return std::vector{subject.start_and_stop(count, pending)}; });
