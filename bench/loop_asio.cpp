@@ -65,9 +65,13 @@ struct PingPong {
 };
 
 double wake_and_back(std::size_t count) {
+  const OnProcessor first(0);
   asio::io_context here(kOneThread), there(kOneThread);
   const auto work_here = asio::make_work_guard(here), work_there = asio::make_work_guard(there);
-  std::thread thread([&] { there.run(); });
+  std::thread thread([&] {
+    const OnProcessor second(1);
+    there.run();
+  });
   PingPong game{here, there, count};
   const WallTime time;
   game.ping();

@@ -49,6 +49,7 @@ void pass_on(uv_async_t* async) {
 }
 
 double wake_and_back(std::size_t count) {
+  const OnProcessor first(0);
   Pinger ping, pong;
   UvLoop here, there;
   ping.left = pong.left = count;
@@ -58,7 +59,10 @@ double wake_and_back(std::size_t count) {
   }
   ping.other = &pong.async;
   pong.other = &ping.async;
-  std::thread thread([&] { there.run(); });
+  std::thread thread([&] {
+    const OnProcessor second(1);
+    there.run();
+  });
   const WallTime time;
   uv_async_send(&ping.async);
   here.run();

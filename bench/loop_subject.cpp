@@ -78,6 +78,16 @@ std::vector<int> quiet_descriptors(std::size_t count) {
   return fds;
 }
 
+OnProcessor::OnProcessor(unsigned number) {
+  ::sched_getaffinity(0, sizeof before_, &before_);
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(number % std::thread::hardware_concurrency(), &one);
+  ::sched_setaffinity(0, sizeof one, &one);  // where it is not allowed, it stays as it was
+}
+
+OnProcessor::~OnProcessor() { ::sched_setaffinity(0, sizeof before_, &before_); }
+
 double heap_bytes() {
   const auto info = ::mallinfo2();
   return static_cast<double>(info.uordblks + info.hblkhd);

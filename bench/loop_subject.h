@@ -2,6 +2,7 @@
 // write it; what it does not have it leaves out.
 #pragma once
 
+#include <sched.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -86,6 +87,19 @@ double heap_bytes();
 void keep_freed_memory();
 // From now on the allocator gives nothing back to the system: else whoever comes first after a change of size pays for the kernel's
 // page faults, and those are dearer than most of what is measured here.
+
+// Keeps the calling thread on one processor (of those there are) while it lives: whether two threads share one decides what a wake
+// costs, and the system decides that anew every moment.
+class OnProcessor {
+ public:
+  explicit OnProcessor(unsigned number);
+  OnProcessor(const OnProcessor&) = delete;
+  OnProcessor& operator=(const OnProcessor&) = delete;
+  ~OnProcessor();
+
+ private:
+  cpu_set_t before_;
+};
 
 // Every member may be null: it has no such thing.
 struct LoopSubject {

@@ -59,12 +59,14 @@ struct PingPong {
 };
 
 void run_another_loop(std::promise<RemoteLoop>& remote) {
+  const OnProcessor there(1);
   IOLoop loop;
   remote.set_value(loop.remote());
   loop.start();
 }
 
 double wake_and_back(std::size_t count) {
+  const OnProcessor here(0);
   IOLoop loop;
   std::promise<RemoteLoop> other;
   std::thread thread(&run_another_loop, std::ref(other));
