@@ -30,7 +30,7 @@ void add_callbacks(Suite& suite) {
   add(suite, {{"post and run: " + with_separators(count) + " posted, then run", "ns"}}, &LoopSubject::post_all,
       [=](const LoopSubject& subject) { return std::vector{subject.post_all(count)}; });
 
-  const std::size_t wakes = suite.count(3'000, 50);
+  const std::size_t wakes = suite.count(3'000, 20);
   add(suite, {{"wake the loop of another thread, and back", "ns"}}, &LoopSubject::wake_and_back,
       [=](const LoopSubject& subject) { return std::vector{subject.wake_and_back(wakes)}; });
 }
@@ -86,7 +86,7 @@ void add_readiness(Suite& suite) {
     const std::size_t timed = descriptors * (suite.count(128'000, 640) / descriptors);
     add(suite, {{name, "ns"}}, &LoopSubject::ready,
         [=](const LoopSubject& subject) { return std::vector{processor_time_per_event(subject, descriptors, timed)}; });
-    const std::size_t counted = descriptors * suite.count(descriptors == 1 ? 64 : 2, 2);
+    const std::size_t counted = descriptors * suite.count(descriptors == 1 ? 64 : 2, 1);
     add(
         suite, {{name + ", user space", "instructions"}}, &LoopSubject::ready,
         [=](const LoopSubject& subject) { return std::vector{instructions_per_event(subject, descriptors, counted)}; },
@@ -110,7 +110,7 @@ void add_memory(Suite& suite) {
 }
 
 void add_idleness(Suite& suite) {
-  const double seconds = suite.smoke() ? 0.05 : 1;
+  const double seconds = suite.smoke() ? 0.02 : 1;
   add(
       suite, {{"idle, one descriptor registered: system calls", "1/s"}}, &LoopSubject::idle,
       [=](const LoopSubject& subject) {

@@ -105,7 +105,7 @@ std::uint64_t user_instructions(const std::function<void()>& program) {
 
 double system_calls_per_second(const std::function<void()>& program, double seconds) {
   Traced traced(program);
-  const auto settled = Clock::now() + std::chrono::milliseconds(50);
+  const auto settled = Clock::now() + std::chrono::milliseconds(20);
   const auto end = settled + std::chrono::duration<double>(seconds);
   std::uint64_t stops = 0;  // two a system call, one for that in which it sleeps
   traced.resume_to_system_call();
