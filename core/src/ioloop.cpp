@@ -240,15 +240,14 @@ void IOLoop::look() noexcept {
 
 void IOLoop::run_callbacks() {
   mailbox_->take(callbacks_);
-  std::vector<detail::Callback> batch = std::exchange(callbacks_, {});
-  for (detail::Callback& callback : batch) {
-    if (closing_) return;
+  running_callbacks_.swap(callbacks_);
+  for (detail::Callback& callback : running_callbacks_) {
+    if (closing_) break;
     ++counts_.callbacks;
     run_step(StepKind::callback, callback.origin, callback.run);
     callback.run.reset();
   }
-  batch.clear();
-  if (callbacks_.empty()) callbacks_ = std::move(batch);  // keeps its memory
+  running_callbacks_.clear();
 }
 
 void IOLoop::run_timers() {
@@ -315,13 +314,6 @@ void IOLoop::request_turn(TimePoint when) {
 }
 
 // ---- work
-
-bool IOLoop::post_here(detail::Callback callback) {
-  if (closed_ || closing_) return false;
-  callbacks_.push_back(std::move(callback));
-  arrange_turn();
-  return true;
-}
 
 Timeout IOLoop::schedule(TimePoint when, detail::Callback callback) {
   auto* timer = new detail::CallbackTimer(std::move(callback));

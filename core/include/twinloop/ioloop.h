@@ -103,7 +103,10 @@ class IOLoop {
   template <class F>
   void add_callback(F&& callback, Origin origin = {}) {
     static_assert(!ReturnsFuture<F>, "this callback is a coroutine and would be cancelled at once: use spawn");
-    mailbox_->post({detail::Function<void()>(std::forward<F>(callback)), origin});
+    if (mailbox_->on_own_thread())
+      post_here(std::forward<F>(callback), origin);
+    else
+      mailbox_->post(detail::Callback(std::forward<F>(callback), origin));
   }
   // Runs it in the next turn.  From any thread.  On a closed loop it is dropped (RemoteLoop::post tells).  An exception it throws
   // is logged with where the callback came from, and the loop goes on.
@@ -189,7 +192,13 @@ class IOLoop {
   // ---- for backends, transports and streams
 
   Backend& backend() noexcept { return *backend_; }
-  bool post_here(detail::Callback callback);
+  template <class... Parts>
+  bool post_here(Parts&&... callback) {
+    if (closed_ || closing_) return false;
+    callbacks_.emplace_back(std::forward<Parts>(callback)...);
+    arrange_turn();
+    return true;
+  }
   // As add_callback, on the loop's own thread.  False once it closes.
   template <class F>
   void run_step(StepKind kind, const Origin& origin, F&& function) noexcept;
@@ -242,6 +251,7 @@ class IOLoop {
   TimePoint last_poll_{};
   detail::TimerHeap timers_;
   std::vector<detail::Callback> callbacks_;
+  std::vector<detail::Callback> running_callbacks_;  // this turn's; keeps its memory
   detail::List<detail::TurnHook> hooks_;
   detail::List<detail::TurnHook> flushes_;
   detail::List<detail::CloseHook> closers_;
@@ -302,7 +312,7 @@ Timeout IOLoop::call_later(Duration delay, F&& callback, Origin origin) {
 template <class F>
 Timeout IOLoop::call_at(TimePoint when, F&& callback, Origin origin) {
   static_assert(!ReturnsFuture<F>, "this callback is a coroutine and would be cancelled at once: use spawn");
-  return schedule(when, {detail::Function<void()>(std::forward<F>(callback)), origin});
+  return schedule(when, detail::Callback(std::forward<F>(callback), origin));
 }
 
 template <class F, class... Args>

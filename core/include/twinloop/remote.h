@@ -20,7 +20,7 @@ class RemoteLoop {
   template <class F>
   bool post(F&& callback, Origin origin = {}) const {
     static_assert(!ReturnsFuture<F>, "this callback is a coroutine and would be cancelled at once: use submit");
-    return mailbox_ != nullptr && mailbox_->post({detail::Function<void()>(std::forward<F>(callback)), origin});
+    return mailbox_ != nullptr && mailbox_->post(detail::Callback(std::forward<F>(callback), origin));
   }
   // Runs it in the loop's next turn.  False, and the callback is destroyed, when the loop is closed.  A callback that was taken is
   // destroyed without being run when the loop closes before its turn comes.

@@ -19,6 +19,9 @@ namespace detail {
 
 // A function that a loop will run, and where it came from.
 struct Callback {
+  template <class F>
+  Callback(F&& function, const Origin& from) : run(std::forward<F>(function)), origin(from) {}
+
   Function<void()> run;
   Origin origin;
 };
