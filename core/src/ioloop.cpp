@@ -152,9 +152,9 @@ std::vector<BackendInfo> IOLoop::available_backends() {
   return all;
 }
 
-std::string_view IOLoop::backend_name() const noexcept { return backend_->name(); }
+std::string_view IOLoop::backend_name() const noexcept { return closed_ ? "closed" : backend_->name(); }
 
-TimePoint IOLoop::clock() const noexcept { return backend_->now(); }
+TimePoint IOLoop::clock() const noexcept { return closed_ ? now_ : backend_->now(); }
 
 TimePoint IOLoop::after(Duration delay) const noexcept {
   const TimePoint now = clock();
@@ -164,12 +164,12 @@ TimePoint IOLoop::after(Duration delay) const noexcept {
 // ---- running
 
 void IOLoop::start() {
+  if (closed_) throw Error(Errc::loop_closed, "IOLoop::start");
   if (backend_->hosted()) {
     throw Error(Errc::not_supported,
                 "start and run_sync: the host runs this loop; use run_main, or spawn on this loop");
   }
   if (running_ || in_turn_) throw Error(Errc::busy, "start and run_sync: this loop is already running");
-  if (closed_) throw Error(Errc::loop_closed, "IOLoop::start");
   const Running running(running_);
   const Current current(*this);
   looked_ = clock();
@@ -316,6 +316,7 @@ void IOLoop::request_turn(TimePoint when) {
 // ---- work
 
 Timeout IOLoop::schedule(TimePoint when, detail::Callback callback) {
+  if (closed_ || closing_) return {};
   auto* timer = new detail::CallbackTimer(std::move(callback));
   Timeout timeout(*timer);
   add_timer(*timer, when);
@@ -391,7 +392,7 @@ void IOLoop::remove_handler(int fd) noexcept {
 }
 
 bool IOLoop::on_signal(int number, detail::Function<void()> handler) {
-  return backend_->on_signal(number, std::move(handler));
+  return !closed_ && backend_->on_signal(number, std::move(handler));
 }
 
 // ---- seeing inside

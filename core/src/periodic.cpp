@@ -29,7 +29,9 @@ PeriodicCallback::~PeriodicCallback() {
 
 void PeriodicCallback::start() {
   if (is_running()) return;
-  loop_ = &IOLoop::current();
+  IOLoop& loop = IOLoop::current();
+  if (loop.closed()) throw Error(Errc::loop_closed, "PeriodicCallback::start");
+  loop_ = &loop;
   if (!loop_end_.linked()) loop_->add_closer(loop_end_);
   next_ = loop_->clock();
   random_.seed(static_cast<std::minstd_rand::result_type>(next_.time_since_epoch().count()));

@@ -146,6 +146,7 @@ class Sleep final : public Pooled, public Timer, public OperationBase {
 
 Future<void> sleep_until(TimePoint when) {
   IOLoop& loop = IOLoop::current();
+  if (loop.closed()) return Future<void>::failed(Errc::loop_closed);
   auto* sleep = new detail::Sleep(loop);
   Future<void> future = detail::OperationAccess::make_future<void>(*sleep);
   loop.add_timer(*sleep, when);

@@ -90,7 +90,9 @@ Errc reason_of_adding(int fd) {
 }
 
 int errors_logged = 0;
-void count_errors(LogLevel level, std::string_view, const Location&) { errors_logged += level == LogLevel::error ? 1 : 0; }
+void count_errors(LogLevel level, std::string_view, const Location&) {
+  errors_logged += level == LogLevel::error ? 1 : 0;
+}
 
 }  // namespace
 
@@ -148,8 +150,9 @@ BEHAVIOUR("update_handler changes what a handler is told of", kFds) {
   IOLoop& loop = IOLoop::current();
   Pair pair;
   Told told;
-  loop.add_handler(pair[0], [&](int fd, FdEvents events) { told.note(events), loop.update_handler(fd, FdEvents::none); },
-                   FdEvents::read);
+  loop.add_handler(
+      pair[0], [&](int fd, FdEvents events) { told.note(events), loop.update_handler(fd, FdEvents::none); },
+      FdEvents::read);
   loop.update_handler(pair[0], FdEvents::write);
   co_await told.first;
   expect_equal(told.events, "w");
@@ -158,8 +161,9 @@ BEHAVIOUR("update_handler changes what a handler is told of", kFds) {
   expect_equal(told.events, "w");  // none: not even what is ready
   Told again;
   loop.remove_handler(pair[0]);
-  loop.add_handler(pair[0], [&](int fd, FdEvents events) { again.note(events), loop.remove_handler(fd); },
-                   FdEvents::read | FdEvents::write);
+  loop.add_handler(
+      pair[0], [&](int fd, FdEvents events) { again.note(events), loop.remove_handler(fd); },
+      FdEvents::read | FdEvents::write);
   co_await again.first;
   expect_equal(again.events, "rw");
 }
@@ -296,7 +300,8 @@ BEHAVIOUR("a pipe without a reader makes its writing end writable: the write say
   expect_equal(told.events.substr(0, 1), "w");
 }
 
-BEHAVIOUR("a descriptor that is closed behind the loop's back stops nobody else, and its number can be used again", kFds) {
+BEHAVIOUR("a descriptor that is closed behind the loop's back stops nobody else, and its number can be used again",
+          kFds) {
   IOLoop& loop = IOLoop::current();
   Pair gone;
   Pair alive;
@@ -373,14 +378,13 @@ BEHAVIOUR("a hundred descriptors each reach their own handler", kFds) {
   Future<void> all = promise.get_future();
   for (std::size_t i = 0; i < calls.size(); ++i) {
     pairs.push_back(std::make_unique<Pair>());
-    loop.add_handler(
-        (*pairs[i])[0],
-        [&, i](int, FdEvents) {
-          ++calls[i];
-          pairs[i]->read(0);
-          if (--left == 0) promise.set_value();
-        },
-        FdEvents::read);
+    loop.add_handler((*pairs[i])[0],
+                     [&, i](int, FdEvents) {
+                       ++calls[i];
+                       pairs[i]->read(0);
+                       if (--left == 0) promise.set_value();
+                     },
+                     FdEvents::read);
   }
   for (auto& pair : pairs) pair->write(1);
   co_await all;
@@ -397,7 +401,8 @@ BEHAVIOUR("a descriptor beyond FD_SETSIZE is a clear error on select and served 
   const int high = ::fcntl(pair[0], F_DUPFD, 2000);
   expect(high >= 2000, "a high descriptor");
   const bool select = IOLoop::current().backend_name() == "select";
-  expect(reason_of_adding(high) == (select ? Errc::descriptors_exhausted : Errc::end), "the number decides on select only");
+  expect(reason_of_adding(high) == (select ? Errc::descriptors_exhausted : Errc::end),
+         "the number decides on select only");
   IOLoop::current().remove_handler(high);
   ::close(high);
   ::setrlimit(RLIMIT_NOFILE, &former);

@@ -116,7 +116,7 @@ class IOLoop {
   template <class F>
   Timeout call_at(TimePoint when, F&& callback, Origin origin = {});
   // Runs it once, not before then; equal times in the order of the calls.  The delay counts from the clock itself, not from the
-  // beginning of the turn.
+  // beginning of the turn.  On a closed loop it is dropped.
 
   void remove_timeout(Timeout& timeout) noexcept;
   // The callback will not run, also when it is due in this very turn.  Harmless when it has run.
@@ -223,6 +223,7 @@ class IOLoop {
   void for_each_task(F visit) {
     tasks_.for_each(std::move(visit));
   }
+  bool closed() const noexcept { return closed_ || closing_; }
   bool has_spawned() const noexcept { return !tasks_.empty(); }
   // Whether spawned coroutines are under way: a host that ends when nothing is pending waits for them.
 
