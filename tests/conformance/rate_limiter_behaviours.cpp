@@ -122,8 +122,7 @@ BEHAVIOUR("a rate limiter outlives its loop, whose end fails the waiters", Needs
   }
   outer.make_current();
   co_await expect_failure(std::move(waiting), Errc::loop_closed);
-  served = Future<void>();
-  expect(limiter.try_acquire(), "what was dropped counts for nothing, also without that loop");
+  served = Future<void>();  // touches no loop
 }
 
 BEHAVIOUR("a rate limiter of nothing is refused", Needs::nothing) {
