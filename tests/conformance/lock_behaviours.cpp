@@ -411,6 +411,16 @@ BEHAVIOUR("a condition destroyed under its waiters fails them, and those notifie
   co_await expect_failure(std::move(timed), Errc::cancelled);
 }
 
+BEHAVIOUR("a notified waiter may be dropped after its condition is gone", Needs::nothing) {
+  auto condition = std::make_unique<Condition>();
+  Future<bool> first = condition->wait();
+  Future<bool> second = condition->wait();
+  condition->notify();
+  condition.reset();
+  first = Future<bool>();
+  co_await expect_failure(std::move(second), Errc::cancelled);
+}
+
 BEHAVIOUR("100,000 notified waiters can be dropped, front to back, without one being resumed", Needs::nothing) {
   constexpr int kWaiters = 100'000;
   Condition condition;
@@ -638,20 +648,24 @@ BEHAVIOUR("a semaphore destroyed under its waiters fails them with cancelled", N
 }
 
 BEHAVIOUR("a permit may outlive its semaphore, in a variable, in a future, and detached", Needs::nothing) {
-  Future<Permit> unseen;
-  Future<Permit> handed_over;
-  Permit kept;
+  const std::size_t before = twinloop::detail::pool_stats().live;
   {
-    Semaphore semaphore(3);
-    kept = co_await semaphore.acquire();
-    unseen = semaphore.acquire();
-    Permit detached = co_await semaphore.acquire();
-    handed_over = semaphore.acquire();
-    detached.release();
-    expect(handed_over.done(), "handed over");
+    Future<Permit> unseen;
+    Future<Permit> handed_over;
+    Permit kept;
+    {
+      Semaphore semaphore(3);
+      kept = co_await semaphore.acquire();
+      unseen = semaphore.acquire();
+      Permit detached = co_await semaphore.acquire();
+      handed_over = semaphore.acquire();
+      detached.release();
+      expect(handed_over.done(), "handed over");
+    }
+    const Permit late = co_await std::move(handed_over);
+    expect(kept && late, "they hold what is no more");
   }
-  const Permit late = co_await std::move(handed_over);
-  expect(kept && late, "they hold what is no more");
+  expect_equal(twinloop::detail::pool_stats().live, before);
 }
 
 BEHAVIOUR("a coroutine that holds a permit may die after the semaphore", Needs::nothing) {

@@ -620,6 +620,20 @@ BEHAVIOUR("a queue destroyed under its waiters fails them; a getter that was ser
   expect_equal(alive, 1);
 }
 
+BEHAVIOUR("a getter that was served may be dropped after its queue is gone, and takes its item with it",
+          Needs::nothing) {
+  int alive = 0;
+  auto queue = std::make_unique<Queue<Counted>>();
+  Future<Counted> served = queue->get();
+  Future<Counted> waiting = queue->get();
+  queue->try_put(Counted(1, alive));
+  queue.reset();
+  expect_equal(alive, 1);
+  served = Future<Counted>();
+  expect_equal(alive, 0);
+  co_await expect_failure(std::move(waiting), Errc::cancelled);
+}
+
 BEHAVIOUR("a consumer may die after its queue", Needs::nothing) {
   ConsumerOfAQueue together;
   together.work = get_for_ever(together.queue, together.got);
@@ -717,6 +731,8 @@ BEHAVIOUR("closing a channel ends the readers that wait, in order", Needs::nothi
   Future<void> b = read_channel(channel, second);
   co_await channel.put(1);
   co_await channel.put(2);
+  co_await next_turn();
+  expect(joined(first) == "1" && joined(second) == "2", "both wait again");
   channel.close();
   co_await std::move(a);
   co_await std::move(b);
