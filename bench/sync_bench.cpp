@@ -42,7 +42,7 @@ Future<void> hold_for_ever(Lock& lock) {
   }
 }
 
-// Two coroutines hand the lock to and fro; an iteration is one hand-over and one hop.
+// Two coroutines hand the lock to and fro; an iteration is one round.
 Future<void> lock_handed_over(std::size_t count) {
   Lock lock;
   Future<void> other = hold_for_ever(lock);
@@ -78,11 +78,36 @@ Future<void> condition_that_wakes(std::size_t count) {
   }
 }
 
+// The least there is: a getter that waits, a put that serves it, and the hop to it.
+Future<void> queue_serves_a_getter(std::size_t count) {
+  Queue<int> queue;
+  for (std::size_t i = 0; i < count; ++i) {
+    Future<int> item = queue.get();
+    queue.try_put(1);
+    keep(co_await std::move(item));
+  }
+}
+
+Future<void> wait_for_ever(Promise<int>& promise) {
+  for (;;) keep(co_await promise.get_future());
+}
+
+// What any hand-over between two coroutines costs, for comparison with the queue's.
+Future<void> promise_hand_over(std::size_t count) {
+  Promise<int> promise;
+  Future<void> consumer = wait_for_ever(promise);
+  for (std::size_t i = 0; i < count; ++i) {
+    promise.set_value(1);
+    Hop hop;
+    co_await hop;
+  }
+}
+
 Future<void> take_for_ever(Queue<int>& queue, long& sum) {
   for (;;) sum += co_await queue.get();
 }
 
-// The consumer waits for each item: put, hop to it, and it waits again.  The producer's own hop is counted too.
+// The consumer waits for each item; the producer's own hop is counted too.
 Future<void> queue_hand_over(std::size_t count) {
   Queue<int> queue;
   long sum = 0;
@@ -184,11 +209,13 @@ int main(int argc, char** argv) {
   const std::pair<const char*, Program> programs[] = {
       {"hop through the ready queue, for comparison", &hop_alone},
       {"lock that nobody holds", &lock_free_of_waiters},
-      {"lock handed over, and a hop", &lock_handed_over},
+      {"lock handed over to and fro, two hops", &lock_handed_over},
       {"event that is set", &event_that_is_set},
       {"event that wakes", &event_that_wakes},
       {"condition that wakes", &condition_that_wakes},
-      {"queue hand-over to a waiting getter, and a hop", &queue_hand_over},
+      {"queue hand-over to a waiting getter", &queue_serves_a_getter},
+      {"promise hand-over between two coroutines", &promise_hand_over},
+      {"queue hand-over between two coroutines", &queue_hand_over},
       {"queue of one, both sides waiting in turn", &queue_with_back_pressure},
       {"queue put and get", &queue_put_and_get},
       {"queue try_put and try_get", &queue_try},

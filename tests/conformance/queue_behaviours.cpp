@@ -596,6 +596,21 @@ BEHAVIOUR("a timed get whose coroutine is dropped in the batch in which it was s
   co_return;
 }
 
+// with_timeout is a coroutine: it takes the item and returns it, and what a coroutine returned dies with its future.
+BEHAVIOUR("what with_timeout has taken dies with it, while get(timeout) gives its item back until it is looked at",
+          Needs::nothing) {
+  Queue<int> queue;
+  queue.try_put(1);
+  queue.try_put(2);
+  Future<int> wrapped = with_timeout(1h, queue.get());
+  Future<int> timed = queue.get(1h);
+  co_await next_turn();
+  expect(wrapped.done() && timed.done(), "both are served");
+  wrapped = Future<int>();
+  timed = Future<int>();
+  expect_equal(drained(queue), "2");
+}
+
 // ---- lifetimes
 
 BEHAVIOUR("a queue destroyed under its waiters fails them; a getter that was served keeps its item", Needs::nothing) {
