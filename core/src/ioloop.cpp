@@ -163,15 +163,28 @@ TimePoint IOLoop::after(Duration delay) const noexcept {
 
 // ---- running
 
-void IOLoop::start() {
-  if (closed_) throw Error(Errc::loop_closed, "IOLoop::start");
-  if (backend_->hosted()) {
+IOLoop::Run::Run(IOLoop& loop) : loop_(loop) {
+  if (loop.closed_) throw Error(Errc::loop_closed, "start and run_sync");
+  if (loop.backend_->hosted()) {
     throw Error(Errc::not_supported,
                 "start and run_sync: the host runs this loop; use run_main, or spawn on this loop");
   }
-  if (running_ || in_turn_) throw Error(Errc::busy, "start and run_sync: this loop is already running");
-  const Running running(running_);
-  const Current current(*this);
+  if (loop.running_ || loop.in_turn_) throw Error(Errc::busy, "start and run_sync: this loop is already running");
+  loop.running_ = true;
+  former_ = std::exchange(current_loop, &loop);
+}
+
+IOLoop::Run::~Run() {
+  loop_.running_ = false;
+  if (current_loop == &loop_) current_loop = former_;
+}
+
+void IOLoop::start() {
+  const Run run(*this);
+  turn_until_stopped();
+}
+
+void IOLoop::turn_until_stopped() {
   looked_ = clock();
   do {
     turn_once(true);
@@ -195,7 +208,7 @@ void IOLoop::wind_down(Duration limit) {
 void IOLoop::run_until(FutureBase& future) {
   if (future.done()) return;
   StopWhenDone watcher(*this, future);
-  start();
+  turn_until_stopped();
   if (!future.done()) throw Error(Errc::loop_closed, "IOLoop::run_sync: the loop was stopped before the work was done");
 }
 

@@ -12,9 +12,11 @@ TimePoint next_beat(TimePoint last, Duration period, TimePoint now) noexcept {
 
 }  // namespace detail
 
-PeriodicCallback::PeriodicCallback(Function callback, Duration period, double jitter, const Origin& origin, Made)
+PeriodicCallback::PeriodicCallback(std::shared_ptr<void> callback, Beat begin, Duration period, double jitter,
+                                   const Origin& origin)
     : Waiter(&PeriodicCallback::on_done),
       callback_(std::move(callback)),
+      begin_(begin),
       period_(period),
       jitter_(jitter),
       origin_(origin) {
@@ -35,7 +37,7 @@ void PeriodicCallback::start() {
   if (!loop_end_.linked()) loop_->add_closer(loop_end_);
   next_ = loop_->clock();
   random_.seed(static_cast<std::minstd_rand::result_type>(next_.time_since_epoch().count()));
-  if (!beat_.valid()) schedule_next();
+  if (!beat_.valid() && destroyed_ == nullptr) schedule_next();
 }
 
 void PeriodicCallback::stop() noexcept {
@@ -49,34 +51,25 @@ void PeriodicCallback::on_loop_close() noexcept {
   beat_ = Future<void>();
 }
 
-// The callback may destroy this object: it is called from the stack, and `destroyed` tells.
+// The callback may destroy this object: `destroyed` tells.
 void PeriodicCallback::fire() {
   bool destroyed = false;
   destroyed_ = &destroyed;
-  Function callback = std::move(callback_);
-  Future<void> beat;
-  try {
-    beat = callback();
-  } catch (...) {
-    beat = Future<void>::failed(std::current_exception());
-  }
+  Future<void> begun = begin_(callback_);
   if (destroyed) return;
   destroyed_ = nullptr;
-  callback_ = std::move(callback);
-  beat_ = std::move(beat);
-  if (!beat_.valid() || beat_.done()) return finish_beat();
+  beat_ = std::move(begun);
+  if (beat_.done()) return finish_beat();
   detail::OperationAccess::attach(beat_, *this);
 }
 
 void PeriodicCallback::on_done(Waiter& waiter) { static_cast<PeriodicCallback&>(waiter).finish_beat(); }
 
 void PeriodicCallback::finish_beat() {
-  if (beat_.valid()) {
-    const Result<void> result = beat_.take_result();
-    if (!result.ok()) {
-      log(LogLevel::error, "exception in a PeriodicCallback, " + origin_.text() + ": " + result.failure().message(),
-          origin_.where());
-    }
+  const Result<void> result = beat_.take_result();
+  if (!result.ok()) {
+    log(LogLevel::error, "exception in a PeriodicCallback, " + origin_.text() + ": " + result.failure().message(),
+        origin_.where());
   }
   if (is_running()) schedule_next();
 }

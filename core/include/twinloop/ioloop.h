@@ -228,6 +228,19 @@ class IOLoop {
   // Whether spawned coroutines are under way: a host that ends when nothing is pending waits for them.
 
  private:
+  // What start() and run_sync() hold: one at a time, and the loop is the current one.
+  class Run {
+   public:
+    explicit Run(IOLoop& loop);
+    ~Run();
+    Run(const Run&) = delete;
+    Run& operator=(const Run&) = delete;
+
+   private:
+    IOLoop& loop_;
+    IOLoop* former_;
+  };
+
   void add_fd_handler(int fd, FdWatcher::Handler handler, FdEvents events, const Origin& origin);
   Timeout schedule(TimePoint when, detail::Callback callback);
   FdWatcher& fd_watcher(int fd, std::string_view what);
@@ -242,6 +255,7 @@ class IOLoop {
   bool asks_for_turns() const noexcept;
   void request_turn(TimePoint when);
   void adopt(detail::Task* task);
+  void turn_until_stopped();
   void run_until(FutureBase& future);
   void close_now() noexcept;
   void abandon() noexcept;
@@ -355,6 +369,7 @@ void IOLoop::add_future(Future<T> future, F callback, Origin origin) {
 template <class F, class... Args>
   requires std::invocable<F&, Args...>
 auto IOLoop::run_sync(F&& work, Args&&... args) {
+  const Run run(*this);
   auto future = std::invoke(work, std::forward<Args>(args)...);
   run_until(future);
   return future.result();

@@ -1,6 +1,7 @@
 // PeriodicCallback: something to be done again and again, on a fixed grid of times (Tornado's).
 #pragma once
 
+#include <memory>
 #include <random>
 
 #include "twinloop/ioloop.h"
@@ -11,7 +12,8 @@ class PeriodicCallback final : private detail::Timer, private Waiter {
  public:
   template <class F>
   PeriodicCallback(F&& callback, Duration period, double jitter = 0, Origin origin = {})
-      : PeriodicCallback(as_coroutine(std::forward<F>(callback)), period, jitter, origin, Made{}) {}
+      : PeriodicCallback(std::make_shared<std::decay_t<F>>(std::forward<F>(callback)), &beat<std::decay_t<F>>, period,
+                         jitter, origin) {}
   // Calls a function or a coroutine.  The first time is one period after start(), the next ones are multiples of the period after
   // that, measured from beginning to beginning.  A coroutine is waited for; times that pass while it runs, or while the loop is kept
   // by something else, are left out.  With a jitter of 0.1 each period is a random one between 95 % and 105 %.
@@ -31,25 +33,25 @@ class PeriodicCallback final : private detail::Timer, private Waiter {
   bool is_running() const noexcept { return loop_ != nullptr; }
 
  private:
-  struct Made {};
   struct LoopEnd final : detail::CloseHook {
     explicit LoopEnd(PeriodicCallback& o) noexcept : owner(o) {}
     void on_loop_close() noexcept override { owner.on_loop_close(); }
     PeriodicCallback& owner;
   };
-  using Function = detail::Function<Future<void>()>;
+  using Beat = Future<void> (*)(std::shared_ptr<void> callback);
 
-  PeriodicCallback(Function callback, Duration period, double jitter, const Origin& origin, Made);
+  PeriodicCallback(std::shared_ptr<void> callback, Beat begin, Duration period, double jitter, const Origin& origin);
 
+  // Its frame keeps the callable until that has run, even when it destroys the PeriodicCallback.
   template <class F>
-  static Function as_coroutine(F&& callback) {
-    if constexpr (ReturnsFuture<F>) {
-      return Function(std::forward<F>(callback));
+  static Future<void> beat(std::shared_ptr<void> callback) {
+    F& function = *static_cast<F*>(callback.get());
+    if constexpr (ReturnsFuture<F&>) {
+      Future<void> running = function();
+      co_await std::move(running);
     } else {
-      return Function([callback = std::decay_t<F>(std::forward<F>(callback))]() mutable {
-        callback();
-        return Future<void>::ready();
-      });
+      function();
+      co_return;
     }
   }
 
@@ -62,7 +64,8 @@ class PeriodicCallback final : private detail::Timer, private Waiter {
   void schedule_next();
   Duration next_period();
 
-  Function callback_;
+  const std::shared_ptr<void> callback_;
+  const Beat begin_;
   const Duration period_;
   const double jitter_;
   const Origin origin_;
@@ -70,7 +73,7 @@ class PeriodicCallback final : private detail::Timer, private Waiter {
   IOLoop* loop_ = nullptr;  // null while stopped
   LoopEnd loop_end_{*this};
   TimePoint next_{};
-  Future<void> beat_;          // the coroutine under way
+  Future<void> beat_;          // what is under way
   bool* destroyed_ = nullptr;  // while the callback is called
 };
 

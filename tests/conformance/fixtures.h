@@ -1,0 +1,97 @@
+// What behaviours share: a signal to wait for, the log while it is looked at, work that keeps the loop.
+#pragma once
+
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "twinloop/ioloop.h"
+#include "twinloop/log.h"
+#include "twinloop/testing.h"
+
+namespace twinloop::testing {
+
+// A promise and its future, made where callbacks can reach them.
+struct Signal {
+  Promise<void> promise;
+  Future<void> future = promise.get_future();
+};
+
+// Counts the frames, callables and arguments that hold one.
+class Alive {
+ public:
+  explicit Alive(int& number) noexcept : number_(&number) { ++*number_; }
+  Alive(Alive&& other) noexcept : number_(std::exchange(other.number_, nullptr)) {}
+  Alive& operator=(Alive&&) = delete;
+  ~Alive() {
+    if (number_ != nullptr) --*number_;
+  }
+
+ private:
+  int* number_;
+};
+
+// What is logged, by any thread, while it lives.
+class RecordedLog {
+ public:
+  RecordedLog() : former_(set_log_handler(&RecordedLog::record)) {
+    const std::lock_guard lock(mutex);
+    lines.clear();
+  }
+  ~RecordedLog() { set_log_handler(former_); }
+  RecordedLog(const RecordedLog&) = delete;
+  RecordedLog& operator=(const RecordedLog&) = delete;
+
+  std::size_t count(LogLevel level) const {
+    const std::lock_guard lock(mutex);
+    std::size_t number = 0;
+    for (const Line& line : lines) number += line.level == level ? 1 : 0;
+    return number;
+  }
+
+  std::string text() const {
+    const std::lock_guard lock(mutex);
+    std::string all;
+    for (const Line& line : lines) all += line.text + "\n";
+    return all;
+  }
+
+  bool mentions(std::string_view part) const { return text().find(part) != std::string::npos; }
+
+ private:
+  struct Line {
+    LogLevel level;
+    std::string text;
+  };
+
+  static void record(LogLevel level, std::string_view text, const Location&) {
+    const std::lock_guard lock(mutex);
+    lines.push_back({level, std::string(text)});
+  }
+
+  static inline std::mutex mutex;
+  static inline std::vector<Line> lines;  // guarded by mutex
+  LogHandler former_;
+};
+
+inline bool has_manual_clock() { return IOLoop::current().backend_name() == "manual"; }
+
+// Keeps the loop for that long, as a slow computation does.
+inline void keep_busy(Duration time) {
+  IOLoop& loop = IOLoop::current();
+  if (has_manual_clock()) return static_cast<ManualBackend&>(loop.backend()).advance(time);
+  const TimePoint until = loop.clock() + time;
+  while (loop.clock() < until) {
+  }
+}
+
+inline Future<void> next_turn() {
+  Promise<void> promise;
+  Future<void> next = promise.get_future();
+  IOLoop::current().add_callback([&promise] { promise.set_value(); });
+  co_await std::move(next);
+}
+
+}  // namespace twinloop::testing
