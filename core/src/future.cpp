@@ -3,6 +3,7 @@
 #include <chrono>
 #include <memory>
 
+#include "twinloop/detail/branch.h"
 #include "twinloop/detail/observers.h"
 #include "twinloop/log.h"
 
@@ -38,7 +39,46 @@ void OperationBase::reserve() noexcept {
   if (waiter != nullptr) waiter->wake();
 }
 
+void log_unseen(const Failure& failure) {
+  if (is_ordinary_end(failure.code())) return;
+  log(LogLevel::error, "a failure that nobody looked at: " + failure.message());
+}
+
+void log_ignored_coroutine(const Location& where) noexcept {
+  log(LogLevel::error, "ignore() of a coroutine's Future cancels the coroutine: give it to IOLoop::spawn", where);
+}
+
+// ---- Branch
+
+void Branch::watch(FutureBase& future, OperationBase* operation) noexcept {
+  operation_ = operation;
+  if (!OperationAccess::pending(future)) return wake();
+  awaiting_ = &future;
+  OperationAccess::attach(future, *this);
+}
+
+void Branch::stop() noexcept {
+  if (FutureBase* future = std::exchange(awaiting_, nullptr)) OperationAccess::detach_waiter(*future);
+  unlink();
+}
+
+void Branch::run(Waiter& waiter) {
+  auto& branch = static_cast<Branch&>(waiter);
+  branch.awaiting_ = nullptr;
+  branch.done_(branch);
+}
+
 }  // namespace detail
+
+CoroutineBase* FutureBase::coroutine_within() const noexcept {
+  const FutureBase* future = this;
+  while (future != nullptr && future->tag() == Source::promise) {
+    auto& operation = static_cast<detail::OperationBase&>(future->producer());
+    if (operation.hooks_ == nullptr || operation.hooks_->inner == nullptr) return nullptr;
+    future = operation.hooks_->inner(operation);
+  }
+  return future != nullptr ? future->coroutine() : nullptr;
+}
 
 // ---- Scheduler
 
@@ -80,7 +120,7 @@ void Scheduler::run_observed(Waiter& waiter) {
 // Ends `root` and everything it awaits, leaf first, in constant stack.  A destructor in one of the frames may end others of
 // them: ~CoroutineBase strikes those from the burial, which then walks down anew.
 void Scheduler::bury(CoroutineBase& root) noexcept {
-  if (current_ != nullptr && &root.leaf() == current_) {
+  if (current_ != nullptr && current_->runs_for(root)) {
     root.unlink();
     doomed_.push_back(root);
     return;
@@ -134,20 +174,51 @@ void CoroutineBase::strike() noexcept {
 
 CoroutineBase& CoroutineBase::leaf() noexcept {
   CoroutineBase* frame = this;
-  while (frame->awaiting_ != nullptr) {
-    CoroutineBase* below = frame->awaiting_->coroutine();
-    if (below == nullptr) break;
+  while (CoroutineBase* below = frame->awaiting_ != nullptr ? frame->awaiting_->coroutine_within() : nullptr) {
     frame = below;
   }
   return *frame;
 }
 
+// Whether this coroutine, which is running, is what `root` waits for in the end.  Where an operation waits for several others
+// there is no way down, so the question is asked upwards.
+bool CoroutineBase::runs_for(CoroutineBase& root) const noexcept {
+  const CoroutineBase& leaf = root.leaf();
+  if (&leaf == this) return true;
+  if (!leaf.awaits_a_gathering()) return false;
+  const CoroutineBase* frame = this;
+  while (frame != nullptr && frame != &root) frame = frame->parent();
+  return frame != nullptr;
+}
+
+bool CoroutineBase::awaits_a_gathering() const noexcept {
+  const FutureBase* future = awaiting_;
+  while (future != nullptr && future->tag() == FutureBase::Source::promise) {
+    auto& operation = static_cast<detail::OperationBase&>(future->producer());
+    if (operation.hooks_ == nullptr) return false;
+    if (operation.hooks_->gathers) return true;
+    future = operation.hooks_->inner != nullptr ? operation.hooks_->inner(operation) : nullptr;
+  }
+  return false;
+}
+
+// The coroutine that waits for this one, perhaps through operations between the two.
+CoroutineBase* CoroutineBase::parent() const noexcept {
+  const detail::Producer* producer = this;
+  while (producer != nullptr && producer->attached()) {
+    Waiter* waiter = producer->future_->waiter();
+    if (waiter == nullptr) return nullptr;
+    if (waiter->run_ == &CoroutineBase::resume) return static_cast<CoroutineBase*>(waiter);
+    if (waiter->run_ != &detail::Branch::run) return nullptr;
+    producer = static_cast<detail::Branch*>(waiter)->operation();
+  }
+  return nullptr;
+}
+
 CoroutineBase* CoroutineBase::release_from_parent() noexcept {
-  if (!attached()) return nullptr;
-  FutureBase& future = detach<FutureBase>();
-  Waiter* parent = future.word_.waiter;
-  future.clear();
-  return static_cast<CoroutineBase*>(parent);
+  CoroutineBase* above = parent();
+  if (attached()) detach<FutureBase>().clear();
+  return above;
 }
 
 void CoroutineBase::stop_waiting() noexcept {
@@ -178,7 +249,7 @@ void FutureBase::fail(Failure failure) noexcept {
     new (&word_.exception) std::exception_ptr(std::move(failure).take_exception());
   } else if (failure.has_context()) {
     source_ = kDescribed;
-    word_.described = new Failure(std::move(failure));
+    word_.described = new Described{std::move(failure)};
   } else {
     const std::error_code code = failure.code();
     source_ = (static_cast<std::uintptr_t>(static_cast<std::intptr_t>(code.value())) << kErrorShift) | kError;
@@ -200,11 +271,22 @@ Failure FutureBase::take_failure() noexcept {
     failure = Failure(std::move(word_.exception));
     word_.exception.~exception_ptr();
   } else if (source_ == kDescribed) {
-    failure = *std::unique_ptr<Failure>(word_.described);
+    failure = std::move(std::unique_ptr<Described>(word_.described)->failure);
   } else if (is_error()) {
     failure = Failure(error_code());
   }
   clear();
+  return failure;
+}
+
+Failure FutureBase::look_at_failure() {
+  if (source_ == kDescribed) {
+    word_.described->looked_at = true;
+    return word_.described->failure;
+  }
+  Failure failure = take_failure();
+  word_.described = new Described{failure, true};
+  source_ = kDescribed;
   return failure;
 }
 
@@ -236,9 +318,9 @@ void FutureBase::drop_slowly() noexcept {
       return;
     }
     case Source::terminal: {
+      const bool looked_at = source_ == kDescribed && word_.described->looked_at;
       const Failure failure = take_failure();
-      if (is_ordinary_end(failure.code())) return;
-      return log(LogLevel::error, "a failure that nobody looked at: " + failure.message());
+      if (!looked_at) detail::log_unseen(failure);
     }
   }
 }

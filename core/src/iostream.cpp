@@ -22,8 +22,9 @@ Future<void> finish_stream(detail::StreamImpl& stream, Duration deadline) {
     if (shut.reason() == Errc::timeout) stream.close(Errc::timeout);
     co_await detail::Fail(shut.failure());
   }
-  const Result<void> ended =
-      co_await as_result(with_deadline(until, shut.ok() ? stream.drain_input() : stream.flush()));
+  Future<void> rest =
+      shut.ok() ? stream.drain_input() : stream.flush();  // inside the co_await gcc 12 would copy its bytes
+  const Result<void> ended = co_await as_result(with_deadline(until, std::move(rest)));
   if (!ended.ok() && ended.reason() != Errc::timeout) co_await detail::Fail(ended.failure());
   stream.close(ended.ok() ? Errc::local : Errc::timeout);
   if (!ended.ok()) co_await detail::Fail(ended.failure());

@@ -141,6 +141,20 @@ class Sleep final : public Pooled, public Timer, public OperationBase {
   IOLoop& loop_;
 };
 
+// moment: a callback that completes its future, or fails it when the loop closes first.
+class Moment : public OperationBase {
+ public:
+  Moment() noexcept = default;
+  Moment(Moment&&) noexcept = default;
+  Moment& operator=(Moment&&) = delete;
+  ~Moment() { fail_pending(Errc::loop_closed); }
+
+  Future<void> get_future() noexcept { return OperationAccess::make_future<void>(*this); }
+  void operator()() {
+    if (attached()) OperationAccess::emplace<void>(detach<FutureBase>());
+  }
+};
+
 }  // namespace
 }  // namespace detail
 
@@ -150,6 +164,13 @@ Future<void> sleep_until(TimePoint when) {
   auto* sleep = new detail::Sleep(loop);
   Future<void> future = detail::OperationAccess::make_future<void>(*sleep);
   loop.add_timer(*sleep, when);
+  return future;
+}
+
+Future<void> moment() {
+  detail::Moment callback;
+  Future<void> future = callback.get_future();
+  IOLoop::current().post_here(std::move(callback), Origin("moment", {}));
   return future;
 }
 

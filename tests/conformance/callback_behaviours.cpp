@@ -119,7 +119,7 @@ BEHAVIOUR("what callbacks, timers and spawned coroutines throw is logged with wh
   loop.spawn_callback([] { throw 3; });
   const std::string spawned_place = line_above();
   co_await sleep_for(1ms);
-  expect_equal(log.count(LogLevel::error), 3u);
+  expect_equal(log.count(LogLevel::error), 3);
   expect(log.mentions("exception in a callback, " + callback_place + ": one"), log.text());
   expect(log.mentions("exception in a timer, " + timer_place + ": two"), log.text());
   expect(log.mentions(spawned_place + ": an exception of an unknown type"), log.text());
@@ -131,7 +131,7 @@ BEHAVIOUR("spawn_callback runs a function or a coroutine in a later turn", Needs
   loop.spawn_callback([&] { ++number; });
   loop.spawn_callback([&] { return count_later(number); });
   expect_equal(number, 0);
-  while (number < 2) co_await next_turn();
+  while (number < 2) co_await moment();
 }
 
 BEHAVIOUR("spawn_callback keeps the captures of the coroutine lambda that it is given", Needs::nothing) {
@@ -154,7 +154,7 @@ BEHAVIOUR("add_future gives its callback a value or a failure", Needs::nothing) 
   Errc reason = Errc::end;
   loop.add_future(later(4), [&](Result<int> result) { value = *result; });
   loop.add_future(fail_later(), [&](Result<int> result) { reason = result.reason(); });
-  while (value == 0 || reason == Errc::end) co_await next_turn();
+  while (value == 0 || reason == Errc::end) co_await moment();
   expect_equal(value, 4);
   expect_equal(name(reason), name(Errc::refused));
 }
@@ -182,7 +182,7 @@ BEHAVIOUR("a callback that add_future calls may throw: it is logged", Needs::not
   IOLoop::current().add_future(Future<int>::ready(1), [](Result<int>) { throw Error(Errc::protocol, "in it"); });
   const std::string place = line_above();
   co_await sleep_for(1ms);
-  expect_equal(log.count(LogLevel::error), 1u);
+  expect_equal(log.count(LogLevel::error), 1);
   expect(log.mentions(place) && log.mentions("in it"), log.text());
 }
 
@@ -194,7 +194,7 @@ BEHAVIOUR("a burst of a hundred thousand callbacks runs in order and leaves noth
   for (int i = 0; i < 100'000; ++i) {
     loop.add_callback([&, i] { in_order = in_order && next++ == i; });
   }
-  co_await next_turn();
+  co_await moment();
   expect(in_order, "in order");
   expect_equal(next, 100'000);
   expect_equal(loop.stats().callbacks - before.callbacks, 100'001u);

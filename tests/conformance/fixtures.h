@@ -44,9 +44,9 @@ class RecordedLog {
   RecordedLog(const RecordedLog&) = delete;
   RecordedLog& operator=(const RecordedLog&) = delete;
 
-  std::size_t count(LogLevel level) const {
+  int count(LogLevel level) const {
     const std::lock_guard lock(mutex);
-    std::size_t number = 0;
+    int number = 0;
     for (const Line& line : lines) number += line.level == level ? 1 : 0;
     return number;
   }
@@ -85,13 +85,6 @@ inline void keep_busy(Duration time) {
   const TimePoint until = loop.clock() + time;
   while (loop.clock() < until) {
   }
-}
-
-inline Future<void> next_turn() {
-  Promise<void> promise;
-  Future<void> next = promise.get_future();
-  IOLoop::current().add_callback([&promise] { promise.set_value(); });
-  co_await std::move(next);
 }
 
 }  // namespace twinloop::testing

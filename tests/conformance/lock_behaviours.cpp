@@ -16,8 +16,6 @@ using namespace twinloop::testing;
 
 namespace {
 
-Future<void> next_turn() { return sleep_for(0s); }
-
 // What happened, in order: "0 1 2".
 class History {
  public:
@@ -50,7 +48,7 @@ Future<void> count_set(Future<void> wait, long& count) {
 Future<void> hold_for_a_turn(Future<Permit> acquiring, int name, History& history) {
   const Permit held = co_await std::move(acquiring);
   history.add("+" + std::to_string(name));
-  co_await next_turn();
+  co_await moment();
   history.add("-" + std::to_string(name));
 }
 
@@ -61,7 +59,7 @@ Future<void> acquire_and_release(Future<Permit> acquiring, long& count) {
 
 Future<void> acquire_and_fail(Semaphore& semaphore) {
   const Permit held = co_await semaphore.acquire();
-  co_await next_turn();
+  co_await moment();
   throw_error(Errc::protocol, "while it holds a permit");
 }
 
@@ -116,12 +114,6 @@ struct HolderOfALock {
 };
 
 Errc failure_of(Future<Permit>& future) { return future.take_result().reason(); }
-
-template <class Awaited>
-concept Awaitable =
-    requires(twinloop::detail::CoroutinePromise<void>& promise, Awaited& awaited) { promise.await_transform(awaited); };
-static_assert(Awaitable<Future<void>>);
-static_assert(!Awaitable<Semaphore> && !Awaitable<Lock>, "the primitive itself is not awaited: its acquire() is");
 
 }  // namespace
 
@@ -223,13 +215,13 @@ BEHAVIOUR("notify wakes one waiter of a condition, in the order in which they ca
   for (int i = 0; i < 3; ++i) waiters.push_back(note_wake(condition.wait(), i, history));
   condition.notify();
   expect_equal(history.text(), "");
-  co_await next_turn();
+  co_await moment();
   expect_equal(history.text(), "0");
   condition.notify();
-  co_await next_turn();
+  co_await moment();
   expect_equal(history.text(), "0 1");
   condition.notify();
-  co_await next_turn();
+  co_await moment();
   expect_equal(history.text(), "0 1 2");
 }
 
@@ -247,13 +239,13 @@ BEHAVIOUR("notify(n) wakes n waiters of a condition and the others later", Needs
   std::vector<Future<void>> waiters;
   for (int i = 0; i < 6; ++i) waiters.push_back(note_wake(condition.wait(), i, history));
   condition.notify(3);
-  co_await next_turn();
+  co_await moment();
   expect_equal(history.text(), "0 1 2");
   condition.notify(1);
-  co_await next_turn();
+  co_await moment();
   expect_equal(history.text(), "0 1 2 3");
   condition.notify(2);
-  co_await next_turn();
+  co_await moment();
   expect_equal(history.text(), "0 1 2 3 4 5");
 }
 
@@ -264,7 +256,7 @@ BEHAVIOUR("notify_all wakes all waiters of a condition", Needs::nothing) {
   for (int i = 0; i < 4; ++i) waiters.push_back(note_wake(condition.wait(), i, history));
   condition.notify_all();
   history.add("notified");
-  co_await next_turn();
+  co_await moment();
   expect_equal(history.text(), "notified 0 1 2 3");
 }
 
@@ -296,10 +288,10 @@ BEHAVIOUR("notify(n) does not count waiters that timed out", Needs::nothing) {
   co_await std::move(waiters[1]);
   expect_equal(history.text(), "late1");
   condition.notify(2);
-  co_await next_turn();
+  co_await moment();
   expect_equal(history.text(), "late1 0 2");
   condition.notify();
-  co_await next_turn();
+  co_await moment();
   expect_equal(history.text(), "late1 0 2 3");
 }
 

@@ -210,7 +210,7 @@ BEHAVIOUR("what was stopped while its coroutine runs, and started again, goes on
   int most = 0;
   PeriodicCallback periodic([&] { return beat_for(5ms, running, most, beats); }, 1ms);
   periodic.start();
-  while (running == 0) co_await next_turn();
+  while (running == 0) co_await moment();
   periodic.stop();
   periodic.start();
   co_await beats.enough.future;
@@ -258,7 +258,7 @@ BEHAVIOUR("what a beat throws is logged with its name, and the beats go on", Nee
   co_await coroutines.enough.future;
   function.stop();
   coroutine.stop();
-  co_await next_turn();
+  co_await moment();
   expect(log.count(LogLevel::error) >= 4, "each is logged");
   expect(log.mentions("refresh (periodic_behaviours.cpp:") && log.mentions("a function"), log.text());
   expect(log.mentions("renew (periodic_behaviours.cpp:") && log.mentions("a coroutine"), log.text());

@@ -17,8 +17,6 @@ using namespace twinloop::testing;
 
 namespace {
 
-Future<void> next_turn() { return sleep_for(0s); }
-
 std::string joined(const std::vector<int>& numbers) {
   std::string text;
   for (const int number : numbers) text.append(text.empty() ? "" : " ").append(std::to_string(number));
@@ -292,7 +290,7 @@ BEHAVIOUR("a consumer loops over a queue for ever, until it is dropped", Needs::
   {
     const Future<void> consumer = get_for_ever(queue, got);
     for (int i = 0; i < 5; ++i) co_await queue.put(i);
-    co_await next_turn();
+    co_await moment();
   }
   expect_equal(joined(got), "0 1 2 3 4");
   expect(queue.try_put(5), "nobody is left");
@@ -406,7 +404,7 @@ BEHAVIOUR("join waits until every item is done with, not until it was got", Need
   Future<void> join = queue.join();
   queue.try_get();
   queue.try_get();
-  co_await next_turn();
+  co_await moment();
   expect(!join.done(), "got is not done");
   queue.task_done();
   expect(!join.done(), "one is left");
@@ -575,9 +573,9 @@ BEHAVIOUR("a consumer that drops itself inside its own continuation waits for no
   std::unique_ptr<Future<void>> own;
   own = std::make_unique<Future<void>>(get_and_drop_itself(queue, own, got));
   queue.try_put(1);
-  co_await next_turn();
+  co_await moment();
   queue.try_put(2);
-  co_await next_turn();
+  co_await moment();
   expect_equal(joined(got), "1");
   expect_equal(drained(queue), "2");
 }
@@ -596,19 +594,21 @@ BEHAVIOUR("a timed get whose coroutine is dropped in the batch in which it was s
   co_return;
 }
 
-// with_timeout is a coroutine: it takes the item and returns it, and what a coroutine returned dies with its future.
-BEHAVIOUR("what with_timeout has taken dies with it, while get(timeout) gives its item back until it is looked at",
+BEHAVIOUR("a time limit loses no item: what it was served and nobody has looked at stays in the queue",
           Needs::nothing) {
   Queue<int> queue;
   queue.try_put(1);
-  queue.try_put(2);
-  Future<int> wrapped = with_timeout(1h, queue.get());
+  Future<int> at_once = with_timeout(1h, queue.get());
+  Future<int> later = with_timeout(1h, queue.get());
   Future<int> timed = queue.get(1h);
-  co_await next_turn();
-  expect(wrapped.done() && timed.done(), "both are served");
-  wrapped = Future<int>();
+  queue.try_put(2);
+  queue.try_put(3);
+  co_await moment();
+  expect(at_once.done() && later.done() && timed.done(), "all are served");
+  at_once = Future<int>();
+  later = Future<int>();
   timed = Future<int>();
-  expect_equal(drained(queue), "2");
+  expect_equal(drained(queue), "1 2 3");
 }
 
 // ---- lifetimes
@@ -657,7 +657,7 @@ BEHAVIOUR("a consumer may die after its queue", Needs::nothing) {
     ConsumerOfAQueue idle;
     idle.work = get_for_ever(idle.queue, idle.got);
   }
-  co_await next_turn();
+  co_await moment();
   expect_equal(joined(together.got), "1");
 }
 
@@ -716,7 +716,7 @@ BEHAVIOUR("a queue asks the heap for nothing in steady state", Needs::nothing) {
     if (round == 20) before = twinloop::detail::pool_stats().from_heap;
     co_await queue.put(round);
     co_await queue.put(round);
-    co_await next_turn();
+    co_await moment();
   }
   expect_equal(got.size(), 400U);
   if (TWINLOOP_POOLS) expect_equal(twinloop::detail::pool_stats().from_heap, before);
@@ -746,7 +746,7 @@ BEHAVIOUR("closing a channel ends the readers that wait, in order", Needs::nothi
   Future<void> b = read_channel(channel, second);
   co_await channel.put(1);
   co_await channel.put(2);
-  co_await next_turn();
+  co_await moment();
   expect(joined(first) == "1" && joined(second) == "2", "both wait again");
   channel.close();
   co_await std::move(a);

@@ -219,7 +219,7 @@ BEHAVIOUR("a loop may close while its job runs", kThreads) {
   gate->reached.acquire();
   other.stop();
   gate->opened.release();
-  while (gate.use_count() > 1) co_await next_turn();
+  while (gate.use_count() > 1) co_await moment();
 }
 
 // ---- a handle to a loop

@@ -12,6 +12,7 @@
 #include <type_traits>
 
 #include "twinloop/detail/future_base.h"
+#include "twinloop/origin.h"
 #include "twinloop/result.h"
 
 namespace twinloop {
@@ -21,10 +22,13 @@ template <class T>
 class CoroutinePromise;
 template <class T>
 struct ResultAwaiter;
+void log_ignored_coroutine(const Location& where) noexcept;
 }  // namespace detail
 
 template <class T>
 class Promise;
+template <class T = void>
+class SharedFuture;
 
 #if defined(__GNUC__) && !defined(__clang__)
 // gcc does not see that the value is destroyed only where source_ says that there is one.
@@ -101,11 +105,29 @@ class [[nodiscard("a dropped Future cancels its work: await it, keep it, or spaw
     return result;
   }
 
-  void ignore() noexcept
+  Failure exception() { return holds_failure() && valid() ? look_at_failure() : Failure(); }
+  // Why it failed; empty when it did not, or not yet.  It stays where it is, but counts as looked at.
+
+  template <class F>
+  void add_done_callback(F callback, Origin origin = {}) &&;
+  // Calls callback(Result<T>) in a turn after the future is done, never at once.  The loop keeps the future until then, so it is
+  // given away: `std::move(future).add_done_callback(…)`.  Where others wait for the same result, share() it first.
+
+  template <class F>
+  void add_done_callback(F, Origin = {}) & {
+    static_assert(sizeof(F) == 0,
+                  "a Future has one owner: std::move(future).add_done_callback(f) gives it to the loop; "
+                  "where you need it as well, share() it");
+  }
+
+  void ignore(Location where = Location::current()) noexcept
     requires std::is_void_v<T>
-  {}
-  // Says that the outcome does not matter: `stream.write("bye").ignore();`.  Only for leaf operations; a coroutine's Future
-  // would be cancelled, so give that to IOLoop::spawn.
+  {
+    if (coroutine() != nullptr) [[unlikely]]
+      detail::log_ignored_coroutine(where);
+  }
+  // Says that the outcome does not matter: `stream.write("bye").ignore();`.  Only for leaf operations.  Dropping a coroutine's
+  // Future cancels it, ignored or not, so for one that is not done this logs an error: give it to IOLoop::spawn.
 
  private:
   friend class Promise<T>;
@@ -189,6 +211,11 @@ detail::ResultAwaiter<T> as_result(Future<T>&& future) noexcept {
 
 template <class F>
 concept ReturnsFuture = requires(std::invoke_result_t<F> result) { typename decltype(result)::promise_type; };
+
+namespace detail {
+template <class T>
+constexpr bool kIsFuture = std::is_base_of_v<FutureBase, std::remove_cvref_t<T>>;
+}  // namespace detail
 
 }  // namespace twinloop
 

@@ -317,6 +317,9 @@ Future<void> sleep_for(Duration);
 Future<void> sleep_until(TimePoint);
 // Completes then, on the current loop.  Dropping it takes the timer back.
 
+Future<void> moment();
+// Completes as a callback of the next turn: others get theirs in between, timers and the network too.
+
 // ---- bodies of the templates
 
 template <class F>
@@ -363,7 +366,16 @@ Future<void> call_when_done(IOLoop& loop, Future<T> future, F callback, Origin o
 
 template <class T, class F>
 void IOLoop::add_future(Future<T> future, F callback, Origin origin) {
+  static_assert(std::is_invocable_v<F&, Result<T>>, "the callback of a Future<T> takes a Result<T>");
+  static_assert(!detail::kIsFuture<std::invoke_result_t<F&, Result<T>>>,
+                "this callback is a coroutine and would be cancelled at once: use spawn");
   spawn(detail::call_when_done(*this, std::move(future), std::move(callback), origin));
+}
+
+template <class T>
+template <class F>
+void Future<T>::add_done_callback(F callback, Origin origin) && {
+  IOLoop::current().add_future(std::move(*this), std::move(callback), origin);
 }
 
 template <class F, class... Args>

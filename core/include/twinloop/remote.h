@@ -209,12 +209,7 @@ struct Submission {
 
   static Future<void> run(std::shared_ptr<Submission> self) {
     Future<void> given_up = self->given_up.get_future();
-    Future<Value> work = self->call();
-    if (!work.done()) {
-      FirstOf first(work, given_up);
-      co_await first;
-    }
-    if (!work.done()) co_return;
+    Future<Value> work = Limited<Value, Signal>::start(self->call(), std::move(given_up));
     Result<Value> result = co_await as_result(std::move(work));
     self->promise.set_result(std::move(result));
   }

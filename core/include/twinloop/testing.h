@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -114,6 +115,17 @@ Future<void> expect_failure(Future<T> work, Errc reason, Location where = Locati
 Future<int> run_behaviours(Needs have, std::string_view filter, void (*print)(std::string_view line));
 // Runs all whose needs are met, one after the other on the current loop, each within 60 s, and prints TAP; the rest is printed as
 // skipped, with the need that is missing.  Gives 0 when all passed.
+
+// ---- cancellation everywhere
+
+Future<std::size_t> cancel_everywhere(std::function<Future<void>()> program, std::function<void()> check = {});
+// Runs the program again and again: dropped right after it started, after the first step that the loop took then (a callback, a
+// timer, a handler, or a coroutine up to its next co_await), after the second, and so on until it completes by itself.  Gives how
+// often it was cancelled.
+//
+// After each run nothing may be left: no coroutine frame or pending operation, no timer, no descriptor's handler, no spawned
+// task; what closes in the background has a second for it.  Then `check` is called, to look at what the program used: that no
+// lock is held, no item vanished.  Throws ExpectationFailed with the place at which the cancelled program had just arrived.
 
 // ---- bodies of the templates
 

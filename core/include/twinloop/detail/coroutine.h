@@ -42,9 +42,12 @@ class CoroutineBase : public Waiter, public detail::Producer {
   const Location& where() const noexcept { return where_; }
   // The co_await that it came to last.
 
-  static const CoroutineBase* of(const FutureBase& future) noexcept { return future.coroutine(); }
-  const CoroutineBase* awaited() const noexcept { return awaiting_ != nullptr ? awaiting_->coroutine() : nullptr; }
-  // The coroutine behind a future, or behind the one that this coroutine awaits; nullptr when there is none.
+  static const CoroutineBase* of(const FutureBase& future) noexcept { return future.coroutine_within(); }
+  const CoroutineBase* awaited() const noexcept {
+    return awaiting_ != nullptr ? awaiting_->coroutine_within() : nullptr;
+  }
+  // The coroutine behind a future, or behind the one that this coroutine awaits; nullptr when there is none.  Also through a
+  // time limit and the like, which stand for one future.
 
   void awake() {
     if (awaiting_ == nullptr) throw_error(Errc::cancelled, "a future was destroyed while a coroutine awaited it");
@@ -60,6 +63,9 @@ class CoroutineBase : public Waiter, public detail::Producer {
   void destroy() noexcept;
   void strike() noexcept;
   CoroutineBase& leaf() noexcept;
+  CoroutineBase* parent() const noexcept;
+  bool awaits_a_gathering() const noexcept;
+  bool runs_for(CoroutineBase& root) const noexcept;
   CoroutineBase* release_from_parent() noexcept;
   void stop_waiting() noexcept;
 
@@ -137,6 +143,39 @@ concept WaiterAwaitable = requires(A& awaitable, Waiter& waiter) {
   awaitable.await_resume();
 };
 
+template <class A>
+concept StandardFuture = requires(A& awaitable) {
+  awaitable.wait();
+  awaitable.valid();
+  awaitable.get();
+};
+
+template <class A>
+concept StandardAwaiter = requires(A& awaitable, std::coroutine_handle<> handle) {
+  { awaitable.await_ready() } -> std::convertible_to<bool>;
+  awaitable.await_suspend(handle);
+};
+
+// Says what is wrong with `co_await x`, where x is nothing that can be awaited.
+template <class A>
+void refuse_to_await() noexcept {
+  constexpr bool kConstFuture = kIsFuture<A> && std::is_const_v<A>;
+  constexpr bool kCallable = std::is_invocable_v<A&>;
+  constexpr bool kPointer = std::is_pointer_v<A> && kIsFuture<std::remove_pointer_t<A>>;
+  static_assert(!kConstFuture, "co_await takes the result out of the Future, and this one is const");
+  static_assert(!StandardFuture<A>,
+                "co_await of a std::future: its get() would block the loop; call what makes it with "
+                "IOLoop::run_in_executor, or let its producer fulfil a RemotePromise");
+  static_assert(!StandardAwaiter<A>,
+                "co_await of an awaitable made for other coroutine libraries: its await_suspend must take "
+                "a twinloop::Waiter&");
+  static_assert(!kCallable, "co_await of a function or a lambda: call it, and await the Future that it returns");
+  static_assert(!kPointer, "co_await of a pointer to a Future: dereference it");
+  static_assert(kConstFuture || StandardFuture<A> || StandardAwaiter<A> || kCallable || kPointer,
+                "co_await takes a Future, a SharedFuture, as_result(…), or an awaitable whose await_suspend takes a "
+                "twinloop::Waiter&");
+}
+
 // A user's own awaitable: the coroutine hands it the Waiter to wake.
 template <class A>
 struct UserAwaiter {
@@ -149,6 +188,25 @@ struct UserAwaiter {
     awaitable->await_suspend(static_cast<Waiter&>(*self));
   }
   decltype(auto) await_resume() { return awaitable->await_resume(); }
+};
+
+// As FutureAwaiter, for what gives each waiter a Future of its own.
+template <class T>
+class OwnFutureAwaiter {
+ public:
+  OwnFutureAwaiter(Future<T> future, CoroutineBase& self) noexcept
+      : future_(std::move(future)), awaiter_{&future_, &self} {}
+  OwnFutureAwaiter(const OwnFutureAwaiter&) = delete;
+  OwnFutureAwaiter& operator=(const OwnFutureAwaiter&) = delete;
+  ~OwnFutureAwaiter() = default;
+
+  bool await_ready() noexcept { return awaiter_.await_ready(); }
+  void await_suspend(std::coroutine_handle<> handle) noexcept { awaiter_.await_suspend(handle); }
+  T await_resume() { return awaiter_.await_resume(); }
+
+ private:
+  Future<T> future_;
+  FutureAwaiter<T> awaiter_;
 };
 
 template <class T>
@@ -169,12 +227,23 @@ class CoroutinePromiseBase : public CoroutineBase {
     this->note(where);
     return {awaiter.future, this};
   }
+  template <class U>
+  OwnFutureAwaiter<U> await_transform(SharedFuture<U> shared, Location where = Location::current()) {
+    this->note(where);
+    return OwnFutureAwaiter<U>(shared.get_future(), *this);
+  }
   FailAwaiter await_transform(Fail&& fail) noexcept { return {&fail.failure(), this}; }
   template <class A>
     requires WaiterAwaitable<std::remove_reference_t<A>>
   auto await_transform(A&& awaitable, Location where = Location::current()) noexcept {
     this->note(where);
     return UserAwaiter<std::remove_reference_t<A>>{&awaitable, this};
+  }
+  template <class A>
+    requires(!WaiterAwaitable<std::remove_reference_t<A>>)
+  std::suspend_never await_transform(A&&) noexcept {
+    refuse_to_await<std::remove_reference_t<A>>();
+    return {};
   }
 };
 
@@ -213,6 +282,9 @@ struct OperationAccess {
   static Future<T> make_future(OperationBase& operation) noexcept {
     return Future<T>(operation, FutureBase::Source::promise);
   }
+  static Future<void> make_coroutine_future(CoroutineBase& coroutine) noexcept {
+    return Future<void>(coroutine, FutureBase::Source::coroutine);
+  }
   template <class T, class... Args>
   static void emplace(FutureBase& future, Args&&... args) {
     static_cast<Future<T>&>(future).emplace(std::forward<Args>(args)...);
@@ -221,8 +293,34 @@ struct OperationAccess {
   static void detach_waiter(FutureBase& future) noexcept {
     if (future.pending()) future.word_.waiter = nullptr;
   }
+  static bool pending(const FutureBase& future) noexcept { return future.pending(); }
+  static bool failed(const FutureBase& future) noexcept { return future.holds_failure(); }
+  static Failure take_failure(FutureBase& future) noexcept { return future.take_failure(); }
+  template <class T>
+  static typename Future<T>::Stored take(Future<T>& future) {
+    if constexpr (std::is_void_v<T>) {
+      future.result();
+      return {};
+    } else {
+      return future.result();
+    }
+  }
+  // The value of a future that is done, also where it is none.
+  template <class T>
+  static void pass(Future<T>& from, FutureBase& to) {
+    static_cast<Future<T>&>(to).emplace(take<T>(from));
+  }
   static void fail(FutureBase& future, Failure failure) noexcept { future.fail(std::move(failure)); }
 };
 
 }  // namespace detail
 }  // namespace twinloop
+
+// A coroutine's parameters live in its frame, but what a reference refers to does not.  For T& and const T& nobody can tell how
+// long it lives; T&& says that it is about to go.
+template <class T, class... Parameters>
+struct std::coroutine_traits<twinloop::Future<T>, Parameters...> {
+  static_assert((!std::is_rvalue_reference_v<Parameters> && ...),
+                "a coroutine's T&& parameter dangles after its first co_await: take it by value");
+  using promise_type = twinloop::detail::CoroutinePromise<T>;
+};

@@ -36,9 +36,13 @@ class Producer {
   FutureBase* future_ = nullptr;
 };
 
+class Branch;
 struct OperationAccess;
 template <class T>
 struct FutureAwaiter;
+
+void log_unseen(const Failure& failure);
+// Says that nobody looked at it, unless it is the ordinary end of a connection.
 
 // The producer of a leaf operation.  Completion reserves, taking the result delivers: between the two the waiter may be
 // dropped, and then the operation takes back what it had set aside (bytes, an item, a permit).
@@ -47,6 +51,9 @@ class OperationBase : public Producer {
   struct Hooks {
     void (*dropped)(OperationBase&) noexcept;      // the future went away, before or after the reservation
     void (*deliver)(OperationBase&, FutureBase&);  // build the reserved result in the future
+    FutureBase* (*inner)(OperationBase&) noexcept = nullptr;
+    // The one future that the operation owns and stands for: cancelling and stacks of coroutines see through to it.
+    bool gathers = false;  // other coroutines complete it through Branches
   };
 
   explicit OperationBase(const Hooks* hooks = nullptr) noexcept : hooks_(hooks) {}
@@ -59,7 +66,7 @@ class OperationBase : public Producer {
   bool reserved() const noexcept;
 
   void reserve() noexcept;
-  // Wakes the waiter; the result is built by Hooks::deliver when it is taken.
+  // Wakes the waiter; the result is built by Hooks::deliver when it is taken.  Only for a value: a failure is there at once.
 
   void deliver_now();
   // Builds a reserved result in the future at once, because what it is made of goes away or the next operation begins.
@@ -69,6 +76,7 @@ class OperationBase : public Producer {
 
  private:
   friend class ::twinloop::FutureBase;
+  friend class ::twinloop::CoroutineBase;
   const Hooks* hooks_;
 };
 
@@ -118,6 +126,8 @@ class FutureBase {
   }
 
   bool holds_value() const noexcept { return source_ == kValue; }
+  bool holds_failure() const noexcept { return tag() == Source::terminal && source_ != kValue; }
+  // Also when it is empty: taking its result gives one.
   void clear() noexcept {
     source_ = kEmpty;
     word_.waiter = nullptr;
@@ -130,6 +140,8 @@ class FutureBase {
   }
   [[noreturn]] void raise();
   Failure take_failure() noexcept;
+  Failure look_at_failure();
+  CoroutineBase* coroutine() const noexcept;
 
  private:
   friend class CoroutineBase;
@@ -147,21 +159,27 @@ class FutureBase {
   static constexpr std::uintptr_t kDescribed = 19;  // a Failure with its context, on the heap
   static constexpr unsigned kErrorShift = 4;
 
+  struct Described {
+    Failure failure;
+    bool looked_at = false;
+  };
+
   union Word {
     explicit Word(Waiter* w) noexcept : waiter(w) {}
     ~Word() {}
     Waiter* waiter;
     const std::error_category* category;
-    Failure* described;
+    Described* described;
     std::exception_ptr exception;
   };
 
   Source tag() const noexcept { return static_cast<Source>(source_ & kTagMask); }
   bool pending_or_reserved() const noexcept { return tag() != Source::terminal; }
   bool pending() const noexcept { return tag() <= Source::promise; }
+  Waiter* waiter() const noexcept { return pending() ? word_.waiter : nullptr; }
   bool is_error() const noexcept { return (source_ & kError) == kError; }
   detail::Producer& producer() const noexcept;
-  CoroutineBase* coroutine() const noexcept;
+  CoroutineBase* coroutine_within() const noexcept;
   std::error_code error_code() const noexcept {
     return {static_cast<int>(static_cast<std::intptr_t>(source_) >> kErrorShift), *word_.category};
   }

@@ -83,4 +83,16 @@ class Pooled {
   static void operator delete(void* memory, std::size_t size) noexcept { pool_free(memory, size); }
 };
 
+// The same for the elements of a container.
+template <class T>
+struct PoolAllocator {
+  using value_type = T;
+  PoolAllocator() noexcept = default;
+  template <class U>
+  PoolAllocator(const PoolAllocator<U>&) noexcept {}  // NOLINT(google-explicit-constructor)
+  T* allocate(std::size_t count) { return static_cast<T*>(pool_allocate(count * sizeof(T))); }
+  void deallocate(T* memory, std::size_t count) noexcept { pool_free(memory, count * sizeof(T)); }
+  bool operator==(const PoolAllocator&) const noexcept = default;
+};
+
 }  // namespace twinloop::detail

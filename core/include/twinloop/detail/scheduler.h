@@ -11,8 +11,9 @@ namespace twinloop {
 
 class FutureBase;
 namespace detail {
+class Branch;
 class Observers;
-}
+}  // namespace detail
 
 // Something that can be woken: a suspended coroutine, or a library object that waits for a future.  What a user's own
 // awaitable is given in await_suspend(Waiter&).
@@ -31,6 +32,7 @@ class Waiter : public detail::ListNode {
 
  private:
   friend class detail::List<Waiter>;
+  friend class CoroutineBase;
   friend class FutureBase;
   friend class Scheduler;
   Run run_;
