@@ -25,8 +25,13 @@ void add(Suite& suite, std::vector<Figure> figures, Member LoopSubject::* member
 
 void add_callbacks(Suite& suite) {
   const std::size_t count = suite.count(1'000'000, 2'000);
-  add(suite, {{"post and run: a handler that posts the next", "ns"}}, &LoopSubject::post_chain,
-      [=](const LoopSubject& subject) { return std::vector{subject.post_chain(count)}; });
+  for (const std::size_t descriptors : {0u, 1u}) {  // Asio has no reactor until the first descriptor needs one
+    const std::string with = descriptors == 0 ? ", no descriptor registered" : ", one descriptor registered";
+    add(suite, {{"post and run: a handler that posts the next" + with, "ns"}}, &LoopSubject::post_chain,
+        [count, fds = quiet_descriptors(descriptors)](const LoopSubject& subject) {
+          return std::vector{subject.post_chain(count, fds)};
+        });
+  }
   add(suite, {{"post and run: " + with_separators(count) + " posted, then run", "ns"}}, &LoopSubject::post_all,
       [=](const LoopSubject& subject) { return std::vector{subject.post_all(count)}; });
 

@@ -105,7 +105,8 @@ class OnProcessor {
 struct LoopSubject {
   std::string name;
   std::string version;
-  double (*post_chain)(std::size_t count) = nullptr;  // ns per handler that posts the next
+  double (*post_chain)(std::size_t count, const std::vector<int>& fds) = nullptr;
+  // ns per handler that posts the next, while the loop waits for those descriptors to become readable
   double (*post_all)(std::size_t count) = nullptr;    // ns per handler, all posted before the first runs
   double (*wake_and_back)(std::size_t count) = nullptr;
   TimerCosts (*timers)(const TimerPlan& plan) = nullptr;
