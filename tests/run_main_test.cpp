@@ -27,7 +27,8 @@ class Child {
     REQUIRE(pid_ >= 0);
     if (pid_ == 0) {
       ::close(ends[0]);
-      for (const int number : {SIGINT, SIGTERM}) std::signal(number, SIG_DFL);  // the test program has handlers of its own
+      for (const int number : {SIGINT, SIGTERM})
+        std::signal(number, SIG_DFL);  // the test program has handlers of its own
       ::_exit(program(ends[1]));
     }
     ::close(ends[1]);
