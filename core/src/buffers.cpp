@@ -7,37 +7,52 @@
 #include <new>
 #include <utility>
 
-#include "twinloop/detail/config.h"
+#include "twinloop/detail/pool.h"
 
 namespace twinloop::detail {
 namespace {
 
+constexpr std::size_t kChunk = InputBuffer::kChunk;
+constexpr std::size_t kCopied = Pool::kLargest;
+
 // Chunks pass from stream to stream: the one that was just emptied is the one the next read fills, still in the cache.
-struct ChunkCache {
-  static constexpr std::size_t kKept = TWINLOOP_POOLS ? 4 : 0;
-  std::array<char*, 4> chunks{};
-  std::size_t count = 0;
+class ChunkCache {
+ public:
   ~ChunkCache() {
-    while (count > 0) ::operator delete(chunks[--count]);
-    count = kKept;  // later releases go to the heap
+    while (count_ > 0) ::operator delete(chunks_[--count_]);
+    most_ = 0;  // later releases go to the heap
   }
+
+  char* top() {  // the one to be filled next; it stays here
+    if (count_ == 0) chunks_[count_++] = static_cast<char*>(::operator new(kChunk));
+    return chunks_[count_ - 1];
+  }
+  char* take() {
+    char* chunk = top();
+    --count_;
+    return chunk;
+  }
+  void give_back(char* chunk) noexcept {
+    if (!TWINLOOP_POOLS || count_ >= most_) return ::operator delete(chunk);
+    chunks_[count_++] = chunk;
+  }
+
+ private:
+  static constexpr std::size_t kKept = 4;
+  std::array<char*, kKept> chunks_{};
+  std::size_t count_ = 0;
+  std::size_t most_ = kKept;
 };
 
 thread_local ChunkCache chunk_cache;
 
 char* allocate(std::size_t capacity) {
-  if (capacity == InputBuffer::kChunk && chunk_cache.count > 0) {
-    return chunk_cache.chunks[--chunk_cache.count];
-  }
-  return static_cast<char*>(::operator new(capacity));
+  return capacity == kChunk ? chunk_cache.take() : static_cast<char*>(pool_allocate(capacity));
 }
 
 void deallocate(char* data, std::size_t capacity) noexcept {
-  if (capacity == InputBuffer::kChunk && chunk_cache.count < ChunkCache::kKept) {
-    chunk_cache.chunks[chunk_cache.count++] = data;
-    return;
-  }
-  ::operator delete(data);
+  if (capacity == kChunk) return chunk_cache.give_back(data);
+  pool_free(data, capacity);
 }
 
 ConstBytes as_bytes(std::string_view text) noexcept { return std::as_bytes(std::span(text.data(), text.size())); }
@@ -49,9 +64,16 @@ ConstBytes as_bytes(std::string_view text) noexcept { return std::as_bytes(std::
 InputBuffer::~InputBuffer() { release(); }
 
 void InputBuffer::release() noexcept {
-  if (data_ != nullptr) deallocate(data_, capacity_);
-  data_ = nullptr;
-  capacity_ = begin_ = end_ = 0;
+  if (data_ == nullptr) return;
+  deallocate(data_, capacity_);
+  adopt(nullptr, 0, 0, 0);
+}
+
+void InputBuffer::adopt(char* data, std::size_t capacity, std::size_t begin, std::size_t end) noexcept {
+  data_ = data;
+  capacity_ = capacity;
+  begin_ = begin;
+  end_ = end;
 }
 
 void InputBuffer::clear() noexcept { release(); }
@@ -67,13 +89,11 @@ void InputBuffer::move_to(std::size_t capacity, std::size_t offset) {
   const std::size_t count = size();
   if (count > 0) std::memcpy(moved + offset, data_ + begin_, count);
   release();
-  data_ = moved;
-  capacity_ = capacity;
-  begin_ = offset;
-  end_ = offset + count;
+  adopt(moved, capacity, offset, offset + count);
 }
 
 std::span<char> InputBuffer::room(std::size_t at_least) {
+  if (data_ == nullptr && at_least <= kChunk) return {chunk_cache.top(), kChunk};
   if (capacity_ - end_ < at_least) {
     const std::size_t count = size();
     if (count + at_least <= capacity_ && begin_ >= capacity_ / 2) {
@@ -85,6 +105,19 @@ std::span<char> InputBuffer::room(std::size_t at_least) {
     }
   }
   return {data_ + end_, capacity_ - end_};
+}
+
+// What came into an empty buffer lies in the chunk that all share: much of it is kept where it is, little is copied out.
+void InputBuffer::commit(std::size_t count) {
+  if (data_ != nullptr) {
+    end_ += count;
+  } else if (count > kCopied) {
+    adopt(chunk_cache.take(), kChunk, 0, count);
+  } else if (count > 0) {
+    char* copy = allocate(count);
+    std::memcpy(copy, chunk_cache.top(), count);
+    adopt(copy, count, 0, count);
+  }
 }
 
 void InputBuffer::prepend(std::string_view bytes) {

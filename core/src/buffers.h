@@ -12,7 +12,8 @@
 
 namespace twinloop::detail {
 
-// Contiguous bytes, taken from the front, filled at the back.  Holds no memory while empty.
+// Contiguous bytes, taken from the front, filled at the back.  Holds no memory while empty, and little while it holds little: many
+// streams are filled in one turn before the first of them is read.
 class InputBuffer {
  public:
   InputBuffer() noexcept = default;
@@ -25,8 +26,9 @@ class InputBuffer {
   std::string_view view() const noexcept { return {data_ + begin_, size()}; }
 
   std::span<char> room(std::size_t at_least);
-  // Free memory behind the bytes, `at_least` that much; commit() makes bytes of its front.
-  void commit(std::size_t count) noexcept { end_ += count; }
+  // Free memory behind the bytes, `at_least` that much; valid until the next call of any stream.
+  void commit(std::size_t count);
+  // Makes bytes of its front.
 
   void consume(std::size_t count) noexcept;
   void prepend(std::string_view bytes);
@@ -38,6 +40,7 @@ class InputBuffer {
 
  private:
   void move_to(std::size_t capacity, std::size_t offset);
+  void adopt(char* data, std::size_t capacity, std::size_t begin, std::size_t end) noexcept;
   void release() noexcept;
 
   char* data_ = nullptr;

@@ -9,6 +9,7 @@ StreamImpl::StreamImpl(std::unique_ptr<Transport> transport, std::shared_ptr<con
     : loop_(&IOLoop::current()), transport_(std::move(transport)), options_(std::move(options)) {
   loop_->add_closer(loop_watch_);
   transport_->set_listener(this);
+  reads_ahead_ = !transport_->reports_end_early();
   update_interest();
 }
 

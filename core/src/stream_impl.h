@@ -110,7 +110,11 @@ class StreamImpl final : public TransportListener {
   void receive_all();
   void withdraw_read() noexcept;
   void deliver(FutureBase& future);
-  bool wants_input() const noexcept;
+  bool wants_input() const noexcept {
+    if (is_closed() || input_exhausted_) return false;
+    return read_.pending() || discarding_ || (reads_ahead_ && wants_more_ahead());
+  }
+  bool wants_more_ahead() const noexcept;
 
   std::error_code write_refusal(std::size_t count) const noexcept;
   Future<void> after_append(std::size_t count);
@@ -140,6 +144,7 @@ class StreamImpl final : public TransportListener {
   Function<void()> close_function_;
   Flusher flusher_{*this};
   LoopWatch loop_watch_{*this};
+  bool reads_ahead_ = false;      // only reading shows that the peer has gone
   bool peer_end_known_ = false;   // the fact
   bool input_exhausted_ = false;  // the transport said `end`: nothing more to read
   bool discarding_ = false;

@@ -151,16 +151,13 @@ void StreamImpl::deliver(FutureBase& future) {
   }
   input_.consume(read_.length_);
   Scheduler::current().spend_bytes(read_.length_);
-  if (!is_closed()) update_interest();
+  if (reads_ahead_ && !is_closed()) update_interest();
 }
 
 // ---- filling the buffer
 
-bool StreamImpl::wants_input() const noexcept {
-  if (is_closed() || input_exhausted_) return false;
-  if (read_.pending() || discarding_) return true;
-  return !transport_->reports_end_early() && !peer_end_known_ &&
-         input_.size() + transport_->pending_input() < options_->read_ahead();
+bool StreamImpl::wants_more_ahead() const noexcept {
+  return !peer_end_known_ && input_.size() + transport_->pending_input() < options_->read_ahead();
 }
 
 void StreamImpl::fill_input() {
@@ -184,7 +181,6 @@ bool StreamImpl::receive_once() {
     input_.commit(result.count);
     return true;
   }
-  if (input_.empty()) input_.clear();
   if (result.status == IoStatus::end) {
     input_exhausted_ = true;
     note_peer_end();

@@ -64,7 +64,7 @@ Future<void> StreamImpl::shutdown_write() {
 void StreamImpl::send_output() {
   flusher_.unlink();
   std::array<ConstBytes, kPieces> pieces;
-  write_blocked_ = false;
+  const bool was_blocked = std::exchange(write_blocked_, false);
   while (!output_.empty()) {
     const std::size_t count = output_.gather(pieces);
     const IoResult result = transport_->write(std::span(pieces).first(count));
@@ -78,7 +78,7 @@ void StreamImpl::send_output() {
   if (output_.empty() && shutdown_wanted_ && !shutdown_done_) end_output();
   if (is_closed()) return;
   settle_output();
-  update_interest();
+  if (write_blocked_ || was_blocked) update_interest();
 }
 
 void StreamImpl::end_output() {

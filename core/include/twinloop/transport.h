@@ -83,7 +83,7 @@ class Transport {
 
   virtual bool reports_end_early() const noexcept { return false; }
   // True when on_peer_end() comes even with unread bytes in front of it and nobody reading (epoll's RDHUP, the browser).  Where
-  // it is false IOStream reads ahead a little while nobody reads, to notice.
+  // it is false IOStream reads ahead a little while nobody reads, to notice.  Asked once, when a stream takes the transport.
 
   virtual bool close_may_lose_output() const noexcept { return true; }
   // Whether closing with unread input can lose what was handed down before (a TCP reset does).  Where it cannot, a closed stream

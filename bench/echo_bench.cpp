@@ -1,0 +1,168 @@
+// A TCP echo server on every backend, beside what others have: `./dev bench echo`.
+//
+// Server on one processor, load on the other.  The load generator needs as much of its processor as any fast server of its own, so
+// throughput cannot tell those apart: what can is the processor time that a server spends for a million round trips.
+#include <cstdlib>
+#include <fstream>
+
+#include "bench/echo/load.h"
+#include "bench/echo/server_process.h"
+#include "bench/harness.h"
+#include "bench/loop_subject.h"
+
+namespace {
+
+using namespace bench;
+
+struct Server {
+  std::string name;
+  std::vector<std::string> command;
+  bool single_threaded = true;  // one whose system calls can be counted
+
+  std::vector<std::string> with_lines() const {
+    std::vector<std::string> words = command;
+    words.emplace_back("--lines");
+    return words;
+  }
+};
+
+bool exists(const std::string& path) { return std::ifstream(path).good(); }
+
+bool runs(const std::string& command) { return std::system((command + " >/dev/null 2>&1").c_str()) == 0; }
+
+// Ours first.  What this machine lacks is left out.
+std::vector<Server> servers() {
+  const std::string programs = TWINLOOP_BENCH_PROGRAMS, sources = TWINLOOP_BENCH_SOURCES;
+  const auto ours = [&](const char* backend) {
+    return std::vector<std::string>{programs + "/echo_server", "--backend", backend, "tcp://127.0.0.1:0"};
+  };
+  std::vector<Server> all{
+      {"twinloop", ours("epoll")}, {"raw epoll", {programs + "/echo_raw_epoll"}}, {"select", ours("select")}};
+  if (TWINLOOP_BENCH_LIBUV) all.push_back({"on libuv", ours("libuv")});
+  for (const char* peer : {"libuv", "asio"}) {
+    const std::string program = programs + "/echo_" + peer;
+    if (exists(program)) all.push_back({std::string(peer) == "asio" ? "Asio" : peer, {program}});
+  }
+  if (runs("node --version")) all.push_back({"Node", {"node", sources + "/node_server.mjs"}, false});
+  if (runs("python3 -c 'import tornado'")) all.push_back({"Tornado", {"python3", sources + "/tornado_server.py"}});
+  return all;
+}
+
+using Measure = std::function<std::vector<double>(const Server&)>;
+
+void add(Suite& suite, const std::vector<Server>& all, std::vector<Figure> figures, const Measure& measure,
+         const std::function<bool(const Server&)>& takes_part, How how = How::rounds) {
+  std::vector<Contestant> contestants;
+  for (const Server& server : all) {
+    if (takes_part(server)) contestants.push_back({server.name, [&server, measure] { return measure(server); }});
+  }
+  suite.add(std::move(figures), std::move(contestants), how);
+}
+
+struct Scenario {
+  std::string name;
+  LoadPlan plan;
+  bool lines = false;
+};
+
+std::vector<double> round_trips(const Server& server, const Scenario& scenario, double seconds) {
+  const OnProcessor second(1);
+  const ServerProcess process(scenario.lines ? server.with_lines() : server.command);
+  Load load(process.port(), scenario.plan);
+  load.run(seconds / 4);
+  const double before = process.processor_time();
+  const LoadResult result = load.measure(seconds);
+  const double spent = process.processor_time() - before;
+  const auto messages = static_cast<double>(result.messages);
+  return {spent / 1000 / messages, messages / result.seconds, result.median_latency, result.p99_latency,
+          result.fairness};
+}
+
+std::vector<double> counted(const Server& server, const Scenario& scenario, bool instructions, std::size_t messages) {
+  const ServerProcess process(scenario.lines ? server.with_lines() : server.command);
+  Load load(process.port(), scenario.plan);
+  const auto work = [&] { load.run_messages(messages); };
+  work();
+  const std::size_t count = instructions ? process.instructions_during(work) : process.system_calls_during(work);
+  return {each(static_cast<double>(count), messages)};
+}
+
+void add_scenario(Suite& suite, const std::vector<Server>& all, const Scenario& scenario) {
+  const double seconds = suite.smoke() ? 0.02 : 0.5;
+  // select has room for 1,024 descriptors.
+  const auto can = [&](const Server& server) { return server.name != "select" || scenario.plan.connections < 1000; };
+  const auto single = [=](const Server& server) { return can(server) && server.single_threaded; };
+  const std::string of = scenario.name + ": ";
+  add(
+      suite, all,
+      {{of + "server's processor time", "µs/message"},
+       {of + "throughput", "messages/s", Better::higher},
+       {of + "latency, median", "µs"},
+       {of + "latency, 99th percentile", "µs"},
+       {of + "worst-served connection / best", "ratio", Better::higher}},
+      [=](const Server& server) { return round_trips(server, scenario, seconds); }, can);
+  const std::size_t calls = suite.count(2'000, scenario.plan.connections);
+  add(
+      suite, all, {{of + "system calls", "1/message"}},
+      [=](const Server& server) { return counted(server, scenario, false, calls); }, single, How::own_process);
+  const std::size_t steps = scenario.plan.connections * scenario.plan.depth * suite.count(4, 1);
+  const auto compiled = [=](const Server& server) { return single(server) && server.name != "Tornado"; };
+  add(
+      suite, all, {{of + "user space", "instructions/message"}},
+      [=](const Server& server) { return counted(server, scenario, true, steps); }, compiled, How::own_process);
+}
+
+void add_churn(Suite& suite, const std::vector<Server>& all) {
+  const double seconds = suite.smoke() ? 0.02 : 0.5;
+  const auto churned = [=](const Server& server) -> std::vector<double> {
+    const OnProcessor second(1);
+    const ServerProcess process(server.command);
+    churn(process.port(), seconds / 4, 16);
+    const double before = process.processor_time();
+    const std::size_t count = churn(process.port(), seconds, 16);
+    const double spent = process.processor_time() - before;
+    return {spent / 1000 / static_cast<double>(count), static_cast<double>(count) / seconds};
+  };
+  add(suite, all,
+      {{"connect, 64 B, close: server's processor time", "µs"}, {"connect, 64 B, close", "1/s", Better::higher}},
+      churned, [](const Server&) { return true; });
+}
+
+void add_idle(Suite& suite, const std::vector<Server>& all) {
+  const std::size_t connections = suite.count(9'500, 50);
+  const auto idle = [=](const Server& server) -> std::vector<double> {
+    const ServerProcess process(server.command);
+    hold_idle(process.port(), 1, [] {});
+    const auto before = static_cast<double>(process.resident_bytes());
+    double after = 0;
+    hold_idle(process.port(), connections, [&] { after = static_cast<double>(process.resident_bytes()); });
+    return {each(after - before, connections)};
+  };
+  add(
+      suite, all, {{"resident memory per idle connection, of " + with_separators(connections), "bytes"}}, idle,
+      [](const Server& server) { return server.name != "select"; }, How::own_process);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  keep_freed_memory();
+  Suite suite("echo", argc, argv);
+  const std::vector<Server> all = servers();
+  for (std::size_t i = 1; i < all.size(); ++i) suite.peer(all[i].name, {});
+  std::vector<Scenario> scenarios{
+      {"64 B on 64 connections", {.connections = suite.count(64, 4)}},
+      {"lines of 32 B, 16 deep, on 64 connections",
+       {.connections = suite.count(64, 4), .message = 32, .depth = 16},
+       true},
+  };
+  if (!suite.smoke()) {
+    scenarios.push_back({"64 B on 1 connection", {.connections = 1}});
+    scenarios.push_back({"64 B on 1,000 connections", {.connections = 1000}});
+    scenarios.push_back({"16 KiB on 64 connections", {.connections = 64, .message = 16 * 1024}});
+  }
+  for (const Scenario& scenario : scenarios) add_scenario(suite, all, scenario);
+  add_churn(suite, all);
+  add_idle(suite, all);
+  return suite.run();
+}
