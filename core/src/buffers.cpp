@@ -12,8 +12,10 @@
 namespace twinloop::detail {
 namespace {
 
-constexpr std::size_t kChunk = InputBuffer::kChunk;
-constexpr std::size_t kCopied = Pool::kLargest;
+using Block = InputBuffer::Block;
+
+constexpr std::size_t kRoomOfChunk = InputBuffer::kChunk - sizeof(Block);
+constexpr std::size_t kCopied = Pool::kLargest - sizeof(Block);
 
 // Chunks pass from stream to stream: the one that was just emptied is the one the next read fills, still in the cache.
 class ChunkCache {
@@ -23,37 +25,69 @@ class ChunkCache {
     most_ = 0;  // later releases go to the heap
   }
 
-  char* top() {  // the one to be filled next; it stays here
-    if (count_ == 0) chunks_[count_++] = static_cast<char*>(::operator new(kChunk));
+  Block* top() {  // the one to be filled next; it stays here
+    if (count_ == 0) chunks_[count_++] = new (::operator new(InputBuffer::kChunk)) Block{kRoomOfChunk, 0, 0};
     return chunks_[count_ - 1];
   }
-  char* take() {
-    char* chunk = top();
+  Block* take() {
+    Block* chunk = top();
     --count_;
     return chunk;
   }
-  void give_back(char* chunk) noexcept {
+  void give_back(Block* chunk) noexcept {
     if (!TWINLOOP_POOLS || count_ >= most_) return ::operator delete(chunk);
     chunks_[count_++] = chunk;
   }
 
  private:
   static constexpr std::size_t kKept = 4;
-  std::array<char*, kKept> chunks_{};
+  std::array<Block*, kKept> chunks_{};
   std::size_t count_ = 0;
   std::size_t most_ = kKept;
 };
 
 thread_local ChunkCache chunk_cache;
 
-char* allocate(std::size_t capacity) {
-  return capacity == kChunk ? chunk_cache.take() : static_cast<char*>(pool_allocate(capacity));
+Block* allocate(std::size_t capacity) {
+  if (capacity == kRoomOfChunk) return chunk_cache.take();
+  return new (pool_allocate(sizeof(Block) + capacity)) Block{capacity, 0, 0};
 }
 
-void deallocate(char* data, std::size_t capacity) noexcept {
-  if (capacity == kChunk) return chunk_cache.give_back(data);
-  pool_free(data, capacity);
+void deallocate(Block* block) noexcept {
+  if (block->capacity == kRoomOfChunk) return chunk_cache.give_back(block);
+  pool_free(block, sizeof(Block) + block->capacity);
 }
+
+// The memory of small outputs passes from stream to stream, too.
+class SpareStrings {
+ public:
+  ~SpareStrings() {
+    delete std::exchange(spare_, nullptr);
+    most_ = 0;
+  }
+
+  std::string take() {
+    if (spare_ == nullptr || spare_->empty()) return {};
+    std::string text = std::move(spare_->back());
+    spare_->pop_back();
+    return text;
+  }
+  void give_back(std::string&& text) {
+    const bool useful = text.capacity() > std::string().capacity() && text.capacity() <= kLargest;
+    if (!TWINLOOP_POOLS || !useful || most_ == 0) return;
+    if (spare_ == nullptr) spare_ = new std::vector<std::string>;
+    if (spare_->size() == most_) return;
+    text.clear();
+    spare_->push_back(std::move(text));
+  }
+
+ private:
+  static constexpr std::size_t kLargest = 4 * 1024;
+  std::vector<std::string>* spare_ = nullptr;
+  std::size_t most_ = 64;
+};
+
+thread_local SpareStrings spare_strings;
 
 ConstBytes as_bytes(std::string_view text) noexcept { return std::as_bytes(std::span(text.data(), text.size())); }
 
@@ -61,77 +95,76 @@ ConstBytes as_bytes(std::string_view text) noexcept { return std::as_bytes(std::
 
 // ---- InputBuffer
 
-InputBuffer::~InputBuffer() { release(); }
-
-void InputBuffer::release() noexcept {
-  if (data_ == nullptr) return;
-  deallocate(data_, capacity_);
-  adopt(nullptr, 0, 0, 0);
+void InputBuffer::clear() noexcept {
+  if (block_ != nullptr) deallocate(std::exchange(block_, nullptr));
 }
-
-void InputBuffer::adopt(char* data, std::size_t capacity, std::size_t begin, std::size_t end) noexcept {
-  data_ = data;
-  capacity_ = capacity;
-  begin_ = begin;
-  end_ = end;
-}
-
-void InputBuffer::clear() noexcept { release(); }
 
 void InputBuffer::consume(std::size_t count) noexcept {
   assert(count <= size());
-  begin_ += count;
-  if (begin_ == end_) release();
+  if (count == size()) return clear();
+  block_->begin += count;
 }
 
 void InputBuffer::move_to(std::size_t capacity, std::size_t offset) {
-  char* moved = allocate(capacity);
-  const std::size_t count = size();
-  if (count > 0) std::memcpy(moved + offset, data_ + begin_, count);
-  release();
-  adopt(moved, capacity, offset, offset + count);
+  Block* const moved = allocate(capacity);
+  const std::string_view bytes = view();
+  std::memcpy(moved->bytes() + offset, bytes.data(), bytes.size());
+  moved->begin = offset;
+  moved->end = offset + bytes.size();
+  clear();
+  block_ = moved;
 }
 
 std::span<char> InputBuffer::room(std::size_t at_least) {
-  if (data_ == nullptr && at_least <= kChunk) return {chunk_cache.top(), kChunk};
-  if (capacity_ - end_ < at_least) {
+  if (block_ == nullptr && at_least <= kRoomOfChunk) return {chunk_cache.top()->bytes(), kRoomOfChunk};
+  if (block_ == nullptr) {
+    block_ = allocate(at_least);
+  } else if (block_->capacity - block_->end < at_least) {
     const std::size_t count = size();
-    if (count + at_least <= capacity_ && begin_ >= capacity_ / 2) {
-      std::memmove(data_, data_ + begin_, count);
-      begin_ = 0;
-      end_ = count;
+    if (count + at_least <= block_->capacity && block_->begin >= block_->capacity / 2) {
+      std::memmove(block_->bytes(), block_->bytes() + block_->begin, count);
+      block_->begin = 0;
+      block_->end = count;
     } else {
-      move_to(count == 0 ? std::max(kChunk, at_least) : std::max(kChunk, 2 * (count + at_least)), 0);
+      move_to(std::max(kRoomOfChunk, 2 * (count + at_least)), 0);
     }
   }
-  return {data_ + end_, capacity_ - end_};
+  return {block_->bytes() + block_->end, block_->capacity - block_->end};
 }
 
 // What came into an empty buffer lies in the chunk that all share: much of it is kept where it is, little is copied out.
 void InputBuffer::commit(std::size_t count) {
-  if (data_ != nullptr) {
-    end_ += count;
-  } else if (count > kCopied) {
-    adopt(chunk_cache.take(), kChunk, 0, count);
-  } else if (count > 0) {
-    char* copy = allocate(count);
-    std::memcpy(copy, chunk_cache.top(), count);
-    adopt(copy, count, 0, count);
+  if (count == 0) return;
+  if (block_ != nullptr) {
+    block_->end += count;
+    return;
   }
+  if (count > kCopied) {
+    block_ = chunk_cache.take();
+    block_->begin = 0;
+  } else {
+    block_ = allocate(count);
+    std::memcpy(block_->bytes(), chunk_cache.top()->bytes(), count);
+  }
+  block_->end = count;
 }
 
 void InputBuffer::prepend(std::string_view bytes) {
   if (bytes.empty()) return;
-  if (begin_ < bytes.size()) move_to(size() + bytes.size(), bytes.size());
-  begin_ -= bytes.size();
-  std::memcpy(data_ + begin_, bytes.data(), bytes.size());
+  if (block_ == nullptr || block_->begin < bytes.size()) move_to(size() + bytes.size(), bytes.size());
+  block_->begin -= bytes.size();
+  std::memcpy(block_->bytes() + block_->begin, bytes.data(), bytes.size());
 }
 
 void InputBuffer::shrink() {
-  if (data_ != nullptr && capacity_ >= kChunk && size() < kChunk / 4) move_to(size(), 0);
+  if (block_ != nullptr && block_->capacity >= kRoomOfChunk && size() < kRoomOfChunk / 4) move_to(size(), 0);
 }
 
 // ---- OutputQueue
+
+OutputQueue::OutputQueue() : first_(spare_strings.take()) {}
+
+OutputQueue::~OutputQueue() { spare_strings.give_back(std::move(first_)); }
 
 std::string OutputQueue::Rest::take() {
   std::string piece = std::move(pieces[taken++]);
@@ -192,9 +225,7 @@ void OutputQueue::consume(std::size_t count) noexcept {
     if (!rest_ || rest_->empty()) break;
     first_ = rest_->take();
   }
-  if (size_ > 0) return;
-  if (first_.capacity() > kKept || TWINLOOP_POOLS == 0) std::string().swap(first_);
-  rest_.reset();
+  if (size_ == 0) rest_.reset();
 }
 
 void OutputQueue::clear() noexcept {

@@ -17,13 +17,15 @@ namespace twinloop::detail {
 class InputBuffer {
  public:
   InputBuffer() noexcept = default;
-  ~InputBuffer();
+  ~InputBuffer() { clear(); }
   InputBuffer(const InputBuffer&) = delete;
   InputBuffer& operator=(const InputBuffer&) = delete;
 
-  std::size_t size() const noexcept { return end_ - begin_; }
-  bool empty() const noexcept { return begin_ == end_; }
-  std::string_view view() const noexcept { return {data_ + begin_, size()}; }
+  std::size_t size() const noexcept { return block_ == nullptr ? 0 : block_->end - block_->begin; }
+  bool empty() const noexcept { return size() == 0; }
+  std::string_view view() const noexcept {
+    return block_ == nullptr ? std::string_view() : std::string_view(block_->bytes() + block_->begin, size());
+  }
 
   std::span<char> room(std::size_t at_least);
   // Free memory behind the bytes, `at_least` that much; valid until the next call of any stream.
@@ -37,21 +39,29 @@ class InputBuffer {
   // Gives back what a burst left: a small remainder does not pin a whole chunk.
 
   static constexpr std::size_t kChunk = 64 * 1024;
+  // Of memory; a little of it is the block's own.
+
+  struct Block {
+    std::size_t capacity;  // of bytes
+    std::size_t begin;
+    std::size_t end;
+    char* bytes() noexcept { return reinterpret_cast<char*>(this + 1); }
+  };
 
  private:
   void move_to(std::size_t capacity, std::size_t offset);
-  void adopt(char* data, std::size_t capacity, std::size_t begin, std::size_t end) noexcept;
-  void release() noexcept;
 
-  char* data_ = nullptr;
-  std::size_t capacity_ = 0;
-  std::size_t begin_ = 0;
-  std::size_t end_ = 0;
+  Block* block_ = nullptr;
 };
 
 // Pieces in order: small writes are joined, large strings kept as they are and sent from where they lie.
 class OutputQueue {
  public:
+  OutputQueue();
+  OutputQueue(OutputQueue&&) noexcept = default;
+  OutputQueue& operator=(OutputQueue&&) = delete;
+  ~OutputQueue();
+
   std::size_t size() const noexcept { return size_; }
   bool empty() const noexcept { return size_ == 0; }
   void append(std::string_view bytes);
@@ -64,7 +74,6 @@ class OutputQueue {
  private:
   static constexpr std::size_t kJoinBelow = 4 * 1024;
   static constexpr std::size_t kPiece = 16 * 1024;
-  static constexpr std::size_t kKept = 256;
 
   // The pieces behind the first, taken from the front.
   struct Rest {

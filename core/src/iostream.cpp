@@ -9,11 +9,6 @@ using detail::ReadKind;
 
 namespace {
 
-std::shared_ptr<const StreamOptions> default_options() {
-  static const auto shared = std::make_shared<const StreamOptions>();
-  return shared;
-}
-
 // The stream may be destroyed while this waits: then what it waits for fails, and the stream is not touched again.
 Future<void> finish_stream(detail::StreamImpl& stream, Duration deadline) {
   const TimePoint until = IOLoop::current().clock() + deadline;
@@ -37,13 +32,16 @@ IOStream::IOStream(IOStream&&) noexcept = default;
 IOStream& IOStream::operator=(IOStream&&) noexcept = default;
 IOStream::~IOStream() = default;
 
-IOStream::IOStream(std::unique_ptr<Transport> transport, std::shared_ptr<const StreamOptions> options)
+const StreamOptions detail::SharedStreamOptions::kUsual;
+
+IOStream::IOStream(std::unique_ptr<Transport> transport, detail::SharedStreamOptions options)
     : impl_(std::make_unique<detail::StreamImpl>(std::move(transport), std::move(options))) {}
 
 IOStream::IOStream(std::unique_ptr<Transport> transport, const StreamOptions& options)
-    : IOStream(std::move(transport), std::make_shared<const StreamOptions>(options)) {}
+    : IOStream(std::move(transport), detail::SharedStreamOptions(options)) {}
 
-IOStream::IOStream(std::unique_ptr<Transport> transport) : IOStream(std::move(transport), default_options()) {}
+IOStream::IOStream(std::unique_ptr<Transport> transport)
+    : IOStream(std::move(transport), detail::SharedStreamOptions()) {}
 
 Future<std::string> IOStream::read_bytes(std::size_t count) { return impl_->read<std::string>(ReadKind::bytes, count); }
 Future<std::string> IOStream::read_some(std::size_t max_bytes) {

@@ -8,7 +8,7 @@
 
 namespace twinloop {
 
-using Options = std::shared_ptr<const StreamOptions>;
+using Options = detail::SharedStreamOptions;
 
 struct Listener::Impl {
   virtual ~Impl() = default;
@@ -179,7 +179,7 @@ class FilterListener final : public Listener::Impl {
 
 Future<Listener> listen_url(Url url, ListenOptions options) {
   Network& network = IOLoop::current().backend().network();
-  const Options stream_options = std::make_shared<const StreamOptions>(options.stream);
+  const Options stream_options(options.stream);
   if (url.scheme == "pair") {
     co_return Listener(std::make_unique<RawListener>(detail::listen_pair(std::move(url)), stream_options));
   }
@@ -219,20 +219,33 @@ void Listener::close() noexcept { impl_->close(); }
 
 namespace {
 
-Future<void> run_handler(std::shared_ptr<const std::function<Future<void>(IOStream)>> handle_stream, IOStream stream) {
-  const std::string peer = stream.description();
-  const Result<void> result = co_await as_result((*handle_stream)(std::move(stream)));
-  if (result.ok() || is_ordinary_end(result.error())) co_return;
-  log(LogLevel::error, "the handler of " + peer + " failed: " + result.failure().message());
-}
+struct Handler {
+  std::function<Future<void>(IOStream)> handle_stream;
+  std::string url;
+};
+
+// A connection that runs by itself: the handler's coroutine and nothing around it, because there may be many.
+class Connection final : public detail::Task {
+ public:
+  Connection(std::shared_ptr<const Handler> handler, IOStream stream) noexcept
+      : handler_(std::move(handler)), stream_(std::move(stream)) {}
+  ~Connection() override { cancel(); }
+
+  Future<void> start() override { return handler_->handle_stream(std::move(stream_)); }
+  std::string what() const override { return "a handler of " + handler_->url; }
+
+ private:
+  std::shared_ptr<const Handler> handler_;
+  IOStream stream_;
+};
 
 }  // namespace
 
 Future<void> serve(Listener listener, std::function<Future<void>(IOStream)> handle_stream) {
-  const auto shared = std::make_shared<const std::function<Future<void>(IOStream)>>(std::move(handle_stream));
+  const auto handler = std::make_shared<const Handler>(Handler{std::move(handle_stream), listener.url()});
   for (;;) {
     IOStream stream = co_await listener.accept();
-    IOLoop::current().spawn(&run_handler, shared, std::move(stream));
+    IOLoop::current().adopt(new Connection(handler, std::move(stream)));
   }
 }
 

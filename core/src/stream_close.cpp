@@ -5,9 +5,12 @@
 
 namespace twinloop::detail {
 
-StreamImpl::StreamImpl(std::unique_ptr<Transport> transport, std::shared_ptr<const StreamOptions> options)
-    : loop_(&IOLoop::current()), transport_(std::move(transport)), options_(std::move(options)) {
-  loop_->add_closer(loop_watch_);
+StreamImpl::StreamImpl(std::unique_ptr<Transport> transport, SharedStreamOptions options)
+    : OperationBase(&kReadHooks),
+      loop_(&IOLoop::current()),
+      transport_(std::move(transport)),
+      options_(std::move(options)) {
+  loop_->add_closer(*this);
   transport_->set_listener(this);
   reads_ahead_ = !transport_->reports_end_early();
   update_interest();
@@ -15,7 +18,7 @@ StreamImpl::StreamImpl(std::unique_ptr<Transport> transport, std::shared_ptr<con
 
 StreamImpl::~StreamImpl() {
   end(Errc::local, true);
-  read_.deliver_now();
+  deliver_now();
 }
 
 // ---- notices
@@ -23,7 +26,7 @@ StreamImpl::~StreamImpl() {
 void StreamImpl::on_ready(bool readable, bool writable) {
   if (writable && !is_closed()) send_output();
   if (readable && !is_closed()) fill_input();
-  if (!read_.pending() && !read_.reserved()) input_.shrink();
+  if (!pending() && !reserved()) input_.shrink();
   if (!is_closed()) update_interest();
 }
 
@@ -42,27 +45,41 @@ void StreamImpl::on_failure(std::error_code error) {
 
 void StreamImpl::update_interest() {
   if (is_closed()) return;
-  const bool write = write_blocked_ && (!output_.empty() || (shutdown_wanted_ && !shutdown_done_) || !waiters_.empty());
+  const bool write = write_blocked_ && (output_ || waiters_ || (shutdown_wanted_ && !shutdown_done_));
   transport_->want(wants_input(), write);
 }
 
 void StreamImpl::note_peer_end() {
-  if (std::exchange(peer_end_known_, true)) return;
+  if (peer_end_known_) return;
+  peer_end_known_ = true;
   if (!reason_) reason_ = Errc::end;
-  for (Promise<void>& watcher : std::exchange(ended_watchers_, {})) watcher.set_value();
-  if (!close_function_half_open_) queue_close_function();
+  if (!waiters_) return;
+  for (Promise<void>& watcher : std::exchange(waiters_->peer_ended, {})) watcher.set_value();
+  if (!waiters_->half_open) queue_close_function();
+  forget_waiters();
+}
+
+// ---- who waits
+
+StreamWaiters& StreamImpl::waiters() {
+  if (!waiters_) waiters_ = std::make_unique<StreamWaiters>();
+  return *waiters_;
+}
+
+void StreamImpl::forget_waiters() noexcept {
+  if (waiters_ && waiters_->empty()) waiters_.reset();
 }
 
 // ---- ending
 
 void StreamImpl::close(std::error_code reason) noexcept {
   if (is_closed()) return;
-  if (!output_.empty() && !write_blocked_) send_output();
+  if (output_ && !write_blocked_) send_output();
   end(reason, true);
 }
 
 void StreamImpl::abort() noexcept {
-  output_.clear();
+  output_.reset();
   end(Errc::local, false);
 }
 
@@ -71,17 +88,21 @@ void StreamImpl::end(std::error_code reason, bool transport_usable) {
   if (is_closed()) return;
   std::unique_ptr<Transport> transport = std::move(transport_);
   reason_ = reason;
-  flusher_.unlink();
-  loop_watch_.unlink();
+  CloseHook::unlink();
+  if (output_) output_->unlink();
   settle_read();
-  fail_output(reason);
-  for (Promise<void>& watcher : std::exchange(ended_watchers_, {})) watcher.set_value();
-  for (Promise<void>& watcher : std::exchange(closed_watchers_, {})) watcher.set_value();
-  queue_close_function();
-  if (transport_usable && loop_ != nullptr && !(output_.empty() && input_exhausted_ && shutdown_done_)) {
-    linger(*loop_, std::move(transport), std::exchange(output_, {}), options_->linger_timeout());
+  if (waiters_) {
+    for (OutputWaiter& waiter : std::exchange(waiters_->output, {})) waiter.promise.set_error(reason);
+    for (Promise<void>& watcher : std::exchange(waiters_->peer_ended, {})) watcher.set_value();
+    for (Promise<void>& watcher : std::exchange(waiters_->closed, {})) watcher.set_value();
+    queue_close_function();
+    forget_waiters();
+  }
+  const bool all_done = !output_ && input_exhausted_ && shutdown_done_;
+  if (transport_usable && loop_ != nullptr && !all_done) {
+    linger(*loop_, std::move(transport), std::move(output_), options_->linger_timeout());
   } else {
-    output_.clear();
+    output_.reset();
     let_go(loop_, std::move(transport), transport_usable ? reason : make_error_code(Errc::cancelled));
   }
 }
@@ -93,33 +114,33 @@ void StreamImpl::lose_loop() noexcept {
 }
 
 void StreamImpl::queue_close_function() {
-  if (!close_function_ || loop_ == nullptr) return;
-  loop_->add_callback(std::exchange(close_function_, {}));
+  if (!waiters_->close_function || loop_ == nullptr) return;
+  loop_->add_callback(std::exchange(waiters_->close_function, {}));
 }
 
 void StreamImpl::set_close_function(Function<void()> callback, bool half_open) {
-  close_function_ = std::move(callback);
-  close_function_half_open_ = half_open;
+  waiters().close_function = std::move(callback);
+  waiters_->half_open = half_open;
   if (is_closed() || (peer_end_known_ && !half_open)) queue_close_function();
+  forget_waiters();
 }
 
 Future<void> StreamImpl::peer_ended() {
   if (is_closed() || peer_end_known_) return Future<void>::ready();
-  return ended_watchers_.emplace_back().get_future();
+  return waiters().peer_ended.emplace_back().get_future();
 }
 
 Future<void> StreamImpl::closed() {
   if (is_closed()) return Future<void>::ready();
-  return closed_watchers_.emplace_back().get_future();
+  return waiters().closed.emplace_back().get_future();
 }
 
 std::unique_ptr<Transport> StreamImpl::detach(std::string& leftover) {
-  assert(!is_closed() && !read_.pending() && output_.empty());
-  read_.deliver_now();
+  assert(!is_closed() && !pending() && !output_);
+  deliver_now();
   leftover = input_.view();
   input_.clear();
-  flusher_.unlink();
-  loop_watch_.unlink();
+  CloseHook::unlink();
   transport_->set_listener(nullptr);
   transport_->want(false, false);
   return std::move(transport_);
@@ -139,7 +160,7 @@ namespace {
 // was already handed over, so input is discarded until the peer ends.
 class Linger final : public Pooled, public TransportListener, public CloseHook, public Timer {
  public:
-  Linger(IOLoop& loop, std::unique_ptr<Transport> transport, OutputQueue output) noexcept
+  Linger(IOLoop& loop, std::unique_ptr<Transport> transport, std::unique_ptr<StreamOutput> output) noexcept
       : loop_(loop), transport_(std::move(transport)), output_(std::move(output)) {
     loop_.count_lingering(1);
   }
@@ -178,12 +199,13 @@ class Linger final : public Pooled, public TransportListener, public CloseHook, 
 
   bool send(bool& blocked) {
     std::array<ConstBytes, 16> pieces;
-    while (!output_.empty()) {
-      const IoResult result = transport_->write(std::span(pieces).first(output_.gather(pieces)));
+    while (output_ && !output_->queue.empty()) {
+      const IoResult result = transport_->write(std::span(pieces).first(output_->queue.gather(pieces)));
       if (result.status == IoStatus::error) return false;
       if (result.status != IoStatus::ok) return blocked = true;
-      output_.consume(result.count);
+      output_->queue.consume(result.count);
     }
+    output_.reset();
     if (shut_down_) return true;
     const IoResult result = transport_->shutdown_write();
     if (result.status == IoStatus::would_block) return blocked = true;
@@ -212,7 +234,7 @@ class Linger final : public Pooled, public TransportListener, public CloseHook, 
 
   IOLoop& loop_;
   std::unique_ptr<Transport> transport_;
-  OutputQueue output_;
+  std::unique_ptr<StreamOutput> output_;
   std::size_t discarded_ = 0;
   bool shut_down_ = false;
   bool input_ended_ = false;
@@ -220,7 +242,8 @@ class Linger final : public Pooled, public TransportListener, public CloseHook, 
 
 }  // namespace
 
-void linger(IOLoop& loop, std::unique_ptr<Transport> transport, OutputQueue output, Duration timeout) noexcept {
+void linger(IOLoop& loop, std::unique_ptr<Transport> transport, std::unique_ptr<StreamOutput> output,
+            Duration timeout) noexcept {
   auto* lingering = new Linger(loop, std::move(transport), std::move(output));
   lingering->begin(timeout);
 }

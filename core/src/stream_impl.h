@@ -1,6 +1,10 @@
 // What an IOStream points at: the buffers, the one pending read, the waiting writes and the closing rules.
+//
+// There may be many idle streams, so what an idle one does not need is not in it: bytes received, bytes accepted, and who waits for
+// something other than the read are each behind a pointer that is null while there is nothing of the kind.
 #pragma once
 
+#include <cstring>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -13,33 +17,76 @@
 
 namespace twinloop::detail {
 
-enum class ReadKind { none, bytes, some, into, some_into, until, until_close, line, record };
+class StreamImpl;
 
-// The pending read, or one that is done but not yet taken by its coroutine: then `length_` bytes are set aside at the front of
-// the buffer, and stay there if the future is dropped.
-class ReadOperation final : public OperationBase {
+enum class ReadKind : unsigned char { none, bytes, some, into, some_into, until, until_close, line, record };
+
+// What a read looks for: mostly so short that it needs no memory of its own.
+class Delimiter {
  public:
-  explicit ReadOperation(StreamImpl& stream) noexcept : OperationBase(&kHooks), stream_(stream) {}
+  Delimiter() noexcept = default;
+  Delimiter(const Delimiter&) = delete;
+  Delimiter& operator=(const Delimiter&) = delete;
+  ~Delimiter() { clear(); }
+
+  std::size_t size() const noexcept { return size_; }
+  std::string_view view() const noexcept { return {is_long() ? long_ : short_, size_}; }
+  void assign(std::string_view text) {
+    clear();
+    size_ = static_cast<std::uint32_t>(text.size());
+    if (is_long()) long_ = new char[size_];
+    std::memcpy(is_long() ? long_ : short_, text.data(), text.size());
+  }
 
  private:
-  friend class StreamImpl;
-  static void on_dropped(OperationBase& operation) noexcept;
-  static void on_deliver(OperationBase& operation, FutureBase& future);
-  static constexpr Hooks kHooks{&ReadOperation::on_dropped, &ReadOperation::on_deliver};
+  bool is_long() const noexcept { return size_ > sizeof short_; }
+  void clear() noexcept {
+    if (is_long()) delete[] long_;
+    size_ = 0;
+  }
 
-  StreamImpl& stream_;
-  ReadKind kind_ = ReadKind::none;
-  bool at_end_ = false;      // line, record: there is no more
-  std::size_t count_ = 0;    // bytes wanted, or max_bytes
-  std::size_t length_ = 0;   // once done: bytes set aside
-  std::size_t scanned_ = 0;  // bytes known not to begin a delimiter
-  std::string delimiter_;
-  char* memory_ = nullptr;
+  union {
+    char short_[sizeof(char*)];
+    char* long_;
+  };
+  std::uint32_t size_ = 0;
 };
 
-class StreamImpl final : public TransportListener {
+enum class Awaited : unsigned char { room, flushed, shut_down, input_end };
+
+// Someone who waits for the output to get somewhere.
+struct OutputWaiter {
+  Promise<void> promise;
+  Awaited awaited;
+  std::uint64_t position;  // flushed: when StreamWaiters::sent has come so far
+};
+
+// Who waits for something other than the pending read.
+struct StreamWaiters : Pooled {
+  std::vector<OutputWaiter> output;
+  std::vector<Promise<void>> peer_ended;
+  std::vector<Promise<void>> closed;
+  Function<void()> close_function;
+  std::uint64_t sent = 0;  // bytes that have left since this was made
+  bool half_open = false;  // of close_function
+
+  bool empty() const noexcept { return output.empty() && peer_ended.empty() && closed.empty() && !close_function; }
+};
+
+// What was accepted and has not left, and its place among what the loop sends before it polls.
+struct StreamOutput final : Pooled, TurnHook {
+  explicit StreamOutput(StreamImpl& s) noexcept : stream(s) {}
+  void on_turn() override;  // frees this when all is sent
+
+  StreamImpl& stream;
+  OutputQueue queue;
+};
+
+// Its OperationBase is the pending read, or one that is done but not yet taken by its coroutine: then `progress_` bytes are set
+// aside at the front of the input, and stay there if the future is dropped.
+class StreamImpl final : public Pooled, public TransportListener, private OperationBase, private CloseHook {
  public:
-  StreamImpl(std::unique_ptr<Transport> transport, std::shared_ptr<const StreamOptions> options);
+  StreamImpl(std::unique_ptr<Transport> transport, SharedStreamOptions options);
   ~StreamImpl();
 
   template <class T>
@@ -60,70 +107,50 @@ class StreamImpl final : public TransportListener {
 
   bool is_closed() const noexcept { return transport_ == nullptr; }
   bool input_ended() const noexcept { return peer_end_known_; }
-  bool reading() const noexcept { return read_.pending(); }
+  bool reading() const noexcept { return pending(); }
   std::error_code error() const noexcept { return reason_; }
   std::size_t buffered() const noexcept { return input_.size(); }
-  std::size_t unsent() const noexcept { return output_.size() + (transport_ ? transport_->pending_output() : 0); }
+  std::size_t unsent() const noexcept { return queued() + (transport_ ? transport_->pending_output() : 0); }
   std::string description() const { return transport_ ? transport_->description() : std::string(); }
 
   void on_ready(bool readable, bool writable) override;
   void on_peer_end() override;
   void on_failure(std::error_code error) override;
 
+  void send_output();
+
  private:
-  friend class ReadOperation;
-
-  enum class Awaited : unsigned char { room, flushed, shut_down, input_end };
-
-  // Someone who waits for the output to get somewhere.
-  struct OutputWaiter {
-    Promise<void> promise;
-    Awaited awaited;
-    std::uint64_t position;  // flushed: bytes of the whole stream that must have left
-  };
-
-  class Flusher final : public TurnHook {
-   public:
-    explicit Flusher(StreamImpl& stream) noexcept : stream_(stream) {}
-    void on_turn() override { stream_.send_output(); }
-
-   private:
-    StreamImpl& stream_;
-  };
-
-  class LoopWatch final : public CloseHook {
-   public:
-    explicit LoopWatch(StreamImpl& stream) noexcept : stream_(stream) {}
-    void on_loop_close() noexcept override { stream_.lose_loop(); }
-
-   private:
-    StreamImpl& stream_;
-  };
+  void on_loop_close() noexcept override { lose_loop(); }
+  static void on_dropped(OperationBase& operation) noexcept;
+  static void on_deliver(OperationBase& operation, FutureBase& future);
+  static constexpr Hooks kReadHooks{&StreamImpl::on_dropped, &StreamImpl::on_deliver};
 
   bool settle_read();
   bool settle_delimited();
   bool settle_at_end();
-  void complete_read(std::size_t length, bool at_end = false);
+  void complete_read(std::size_t length, bool nothing_more = false);
   void begin_read(ReadKind kind, std::size_t count, std::string_view delimiter, char* memory);
   void fill_input();
   bool receive_once();
   void receive_all();
-  void withdraw_read() noexcept;
   void deliver(FutureBase& future);
   bool wants_input() const noexcept {
     if (is_closed() || input_exhausted_) return false;
-    return read_.pending() || discarding_ || (reads_ahead_ && wants_more_ahead());
+    return pending() || discarding_ || (reads_ahead_ && wants_more_ahead());
   }
   bool wants_more_ahead() const noexcept;
 
+  std::size_t queued() const noexcept { return output_ ? output_->queue.size() : 0; }
+  OutputQueue& queue();
   std::error_code write_refusal(std::size_t count) const noexcept;
   Future<void> after_append(std::size_t count);
-  void send_output();
+  bool hand_down();
   void end_output();
   void settle_output();
-  void fail_output(std::error_code reason);
   Future<void> wait_output(Awaited awaited);
 
+  StreamWaiters& waiters();
+  void forget_waiters() noexcept;
   void note_peer_end();
   void end(std::error_code reason, bool transport_usable);
   void queue_close_function();
@@ -132,32 +159,33 @@ class StreamImpl final : public TransportListener {
 
   IOLoop* loop_;
   std::unique_ptr<Transport> transport_;  // null once closed
-  std::shared_ptr<const StreamOptions> options_;
+  SharedStreamOptions options_;
   InputBuffer input_;
-  OutputQueue output_;
-  std::uint64_t accepted_ = 0;  // bytes of all writes so far
+  std::unique_ptr<StreamOutput> output_;    // null while nothing is unsent
+  std::unique_ptr<StreamWaiters> waiters_;  // null while there are none
   std::error_code reason_;
-  ReadOperation read_{*this};
-  std::vector<OutputWaiter> waiters_;
-  std::vector<Promise<void>> ended_watchers_;
-  std::vector<Promise<void>> closed_watchers_;
-  Function<void()> close_function_;
-  Flusher flusher_{*this};
-  LoopWatch loop_watch_{*this};
-  bool reads_ahead_ = false;      // only reading shows that the peer has gone
-  bool peer_end_known_ = false;   // the fact
-  bool input_exhausted_ = false;  // the transport said `end`: nothing more to read
-  bool discarding_ = false;
-  bool shutdown_wanted_ = false;
-  bool shutdown_done_ = false;
-  bool write_blocked_ = false;
-  bool close_function_half_open_ = false;
+
+  std::size_t count_ = 0;     // of the read: bytes wanted, or max_bytes
+  std::size_t progress_ = 0;  // bytes known not to begin a delimiter; once done, bytes set aside
+  char* memory_ = nullptr;
+  Delimiter delimiter_;
+  ReadKind kind_ = ReadKind::none;
+  bool nothing_more_ : 1 = false;  // line, record: done because there is no more
+
+  bool reads_ahead_ : 1 = false;      // only reading shows that the peer has gone
+  bool peer_end_known_ : 1 = false;   // the fact
+  bool input_exhausted_ : 1 = false;  // the transport said `end`: nothing more to read
+  bool discarding_ : 1 = false;
+  bool shutdown_wanted_ : 1 = false;
+  bool shutdown_done_ : 1 = false;
+  bool write_blocked_ : 1 = false;
 };
 
 void let_go(IOLoop* loop, std::unique_ptr<Transport> transport, std::error_code reason) noexcept;
 // Closes the transport at once and frees it after the events of this turn.
 
-void linger(IOLoop& loop, std::unique_ptr<Transport> transport, OutputQueue output, Duration timeout) noexcept;
-// Goes on sending `output`, ends the sending side, waits for the peer's end, within the timeout.
+void linger(IOLoop& loop, std::unique_ptr<Transport> transport, std::unique_ptr<StreamOutput> output,
+            Duration timeout) noexcept;
+// Goes on sending the output, if any, ends the sending side, waits for the peer's end, within the timeout.
 
 }  // namespace twinloop::detail

@@ -17,19 +17,21 @@ std::string_view without_line_end(std::string_view line) noexcept {
 
 }  // namespace
 
-void ReadOperation::on_dropped(OperationBase& operation) noexcept {
-  static_cast<ReadOperation&>(operation).stream_.withdraw_read();
+void StreamImpl::on_dropped(OperationBase& operation) noexcept {
+  auto& self = static_cast<StreamImpl&>(operation);
+  self.kind_ = ReadKind::none;
+  self.update_interest();
 }
 
-void ReadOperation::on_deliver(OperationBase& operation, FutureBase& future) {
-  static_cast<ReadOperation&>(operation).stream_.deliver(future);
+void StreamImpl::on_deliver(OperationBase& operation, FutureBase& future) {
+  static_cast<StreamImpl&>(operation).deliver(future);
 }
 
 template <class T>
 Future<T> StreamImpl::read(ReadKind kind, std::size_t count, std::string_view delimiter, char* memory) {
-  if (read_.pending() || discarding_) return Future<T>::failed(Errc::busy);
-  read_.deliver_now();
-  Future<T> future = OperationAccess::make_future<T>(read_);
+  if (pending() || discarding_) return Future<T>::failed(Errc::busy);
+  deliver_now();
+  Future<T> future = OperationAccess::make_future<T>(*this);
   begin_read(kind, count, delimiter, memory);
   return future;
 }
@@ -38,42 +40,37 @@ template Future<std::size_t> StreamImpl::read(ReadKind, std::size_t, std::string
 template Future<std::optional<std::string>> StreamImpl::read(ReadKind, std::size_t, std::string_view, char*);
 
 void StreamImpl::begin_read(ReadKind kind, std::size_t count, std::string_view delimiter, char* memory) {
-  read_.kind_ = kind;
-  read_.count_ = count;
-  read_.delimiter_ = delimiter;
-  read_.memory_ = memory;
-  read_.scanned_ = 0;
+  kind_ = kind;
+  count_ = count;
+  delimiter_.assign(delimiter);
+  memory_ = memory;
+  progress_ = 0;
   if (settle_read()) return;
   fill_input();
-  update_interest();
-}
-
-void StreamImpl::withdraw_read() noexcept {
-  read_.kind_ = ReadKind::none;
   update_interest();
 }
 
 // ---- when is it satisfied?
 
 bool StreamImpl::settle_read() {
-  if (!read_.pending()) return true;
+  if (!pending()) return true;
   const std::size_t held = input_.size();
-  switch (read_.kind_) {
+  switch (kind_) {
     case ReadKind::bytes:
     case ReadKind::into:
-      if (held < read_.count_) break;
-      return complete_read(read_.count_), true;
+      if (held < count_) break;
+      return complete_read(count_), true;
     case ReadKind::some:
     case ReadKind::some_into:
-      if (held == 0 && read_.count_ > 0) break;
-      return complete_read(std::min(held, read_.count_)), true;
+      if (held == 0 && count_ > 0) break;
+      return complete_read(std::min(held, count_)), true;
     case ReadKind::until:
     case ReadKind::line:
     case ReadKind::record:
       if (!settle_delimited()) break;
       return true;
     case ReadKind::until_close:
-      if (held <= read_.count_) break;
+      if (held <= count_) break;
       return end(Errc::unsatisfiable_read, true), true;
     case ReadKind::none:
       break;
@@ -83,47 +80,47 @@ bool StreamImpl::settle_read() {
 
 bool StreamImpl::settle_delimited() {
   const std::string_view bytes = input_.view();
-  const std::size_t delimiter = read_.delimiter_.size();
-  const std::size_t found = bytes.find(read_.delimiter_, read_.scanned_);
-  if (found != std::string_view::npos && found + delimiter <= read_.count_) {
+  const std::size_t delimiter = delimiter_.size();
+  const std::size_t found = bytes.find(delimiter_.view(), progress_);
+  if (found != std::string_view::npos && found + delimiter <= count_) {
     complete_read(found + delimiter);
     return true;
   }
-  if (found != std::string_view::npos || bytes.size() >= read_.count_) {
+  if (found != std::string_view::npos || bytes.size() >= count_) {
     if (is_closed()) return false;
     end(Errc::unsatisfiable_read, true);
     return true;
   }
-  if (bytes.size() >= delimiter) read_.scanned_ = bytes.size() - (delimiter - 1);
+  if (bytes.size() >= delimiter) progress_ = bytes.size() - (delimiter - 1);
   return false;
 }
 
 // Nothing more will come.
 bool StreamImpl::settle_at_end() {
   const bool orderly = input_exhausted_;
-  if (orderly && read_.kind_ == ReadKind::until_close) {
+  if (orderly && kind_ == ReadKind::until_close) {
     complete_read(input_.size());
-  } else if (orderly && read_.kind_ == ReadKind::line) {
+  } else if (orderly && kind_ == ReadKind::line) {
     complete_read(input_.size(), input_.empty());
-  } else if (orderly && read_.kind_ == ReadKind::record && input_.empty()) {
+  } else if (orderly && kind_ == ReadKind::record && input_.empty()) {
     complete_read(0, true);
   } else {
-    const bool cut = orderly && read_.kind_ == ReadKind::record;
-    read_.kind_ = ReadKind::none;
-    read_.fail_pending(cut ? make_error_code(Errc::truncated) : is_closed() ? reason_ : make_error_code(Errc::end));
+    const bool cut = orderly && kind_ == ReadKind::record;
+    kind_ = ReadKind::none;
+    fail_pending(cut ? make_error_code(Errc::truncated) : is_closed() ? reason_ : make_error_code(Errc::end));
   }
   return true;
 }
 
-void StreamImpl::complete_read(std::size_t length, bool at_end) {
-  read_.length_ = length;
-  read_.at_end_ = at_end;
-  read_.reserve();
+void StreamImpl::complete_read(std::size_t length, bool nothing_more) {
+  progress_ = length;
+  nothing_more_ = nothing_more;
+  reserve();
 }
 
 void StreamImpl::deliver(FutureBase& future) {
-  const ReadKind kind = std::exchange(read_.kind_, ReadKind::none);
-  const std::string_view bytes = input_.view().substr(0, read_.length_);
+  const ReadKind kind = std::exchange(kind_, ReadKind::none);
+  const std::string_view bytes = input_.view().substr(0, progress_);
   switch (kind) {
     case ReadKind::bytes:
     case ReadKind::some:
@@ -133,15 +130,14 @@ void StreamImpl::deliver(FutureBase& future) {
       break;
     case ReadKind::into:
     case ReadKind::some_into:
-      if (!bytes.empty()) std::memcpy(read_.memory_, bytes.data(), bytes.size());
+      if (!bytes.empty()) std::memcpy(memory_, bytes.data(), bytes.size());
       OperationAccess::emplace<std::size_t>(future, bytes.size());
       break;
     case ReadKind::line:
     case ReadKind::record: {
       std::optional<std::string> text;
-      if (!read_.at_end_) {
-        text =
-            kind == ReadKind::line ? without_line_end(bytes) : bytes.substr(0, bytes.size() - read_.delimiter_.size());
+      if (!nothing_more_) {
+        text = kind == ReadKind::line ? without_line_end(bytes) : bytes.substr(0, bytes.size() - delimiter_.size());
       }
       OperationAccess::emplace<std::optional<std::string>>(future, std::move(text));
       break;
@@ -149,8 +145,8 @@ void StreamImpl::deliver(FutureBase& future) {
     case ReadKind::none:
       assert(false && "a reserved read has a kind");
   }
-  input_.consume(read_.length_);
-  Scheduler::current().spend_bytes(read_.length_);
+  input_.consume(progress_);
+  Scheduler::current().spend_bytes(progress_);
   if (reads_ahead_ && !is_closed()) update_interest();
 }
 

@@ -19,31 +19,35 @@ std::error_code StreamImpl::write_refusal(std::size_t count) const noexcept {
   return {};
 }
 
+OutputQueue& StreamImpl::queue() {
+  if (!output_) output_ = std::make_unique<StreamOutput>(*this);
+  return output_->queue;
+}
+
 template <class Bytes>
 Future<void> StreamImpl::write(Bytes&& bytes) {
   const std::size_t count = bytes.size();
   if (const std::error_code refusal = write_refusal(count)) return Future<void>::failed(refusal);
-  output_.append(std::forward<Bytes>(bytes));
+  if (count > 0) queue().append(std::forward<Bytes>(bytes));
   return after_append(count);
 }
 template Future<void> StreamImpl::write(std::string_view&&);
 template Future<void> StreamImpl::write(std::string&&);
 
 Future<void> StreamImpl::after_append(std::size_t count) {
-  accepted_ += count;
-  if (!write_blocked_ && output_.size() > kSendAtOnce) {
+  if (!write_blocked_ && queued() > kSendAtOnce) {
     send_output();
     if (is_closed()) return Future<void>::failed(reason_);
   } else if (count > 0) {
-    loop_->add_flush(flusher_);
+    loop_->add_flush(*output_);
   }
   if (unsent() <= options_->high_water_mark()) return Future<void>::ready();
   return wait_output(Awaited::room);
 }
 
 Future<void> StreamImpl::wait_output(Awaited awaited) {
-  OutputWaiter& waiter = waiters_.emplace_back(OutputWaiter{Promise<void>(), awaited, accepted_});
-  return waiter.promise.get_future();
+  StreamWaiters& all = waiters();
+  return all.output.emplace_back(OutputWaiter{Promise<void>(), awaited, all.sent + queued()}).promise.get_future();
 }
 
 Future<void> StreamImpl::flush() {
@@ -61,24 +65,32 @@ Future<void> StreamImpl::shutdown_write() {
   return done;
 }
 
+void StreamOutput::on_turn() { stream.send_output(); }
+
 void StreamImpl::send_output() {
-  flusher_.unlink();
-  std::array<ConstBytes, kPieces> pieces;
-  const bool was_blocked = std::exchange(write_blocked_, false);
-  while (!output_.empty()) {
-    const std::size_t count = output_.gather(pieces);
-    const IoResult result = transport_->write(std::span(pieces).first(count));
-    if (result.status == IoStatus::error) return on_failure(result.error);
-    if (result.status != IoStatus::ok) {
-      write_blocked_ = true;
-      break;
-    }
-    output_.consume(result.count);
-  }
-  if (output_.empty() && shutdown_wanted_ && !shutdown_done_) end_output();
+  const bool was_blocked = write_blocked_;
+  write_blocked_ = false;
+  if (output_ && !hand_down()) return;
+  if (!output_ && shutdown_wanted_ && !shutdown_done_) end_output();
   if (is_closed()) return;
   settle_output();
   if (write_blocked_ || was_blocked) update_interest();
+}
+
+// False after a failure.
+bool StreamImpl::hand_down() {
+  std::array<ConstBytes, kPieces> pieces;
+  OutputQueue& bytes = output_->queue;
+  output_->unlink();
+  while (!bytes.empty()) {
+    const IoResult result = transport_->write(std::span(pieces).first(bytes.gather(pieces)));
+    if (result.status == IoStatus::error) return on_failure(result.error), false;
+    if (result.status != IoStatus::ok) return write_blocked_ = true;
+    bytes.consume(result.count);
+    if (waiters_) waiters_->sent += result.count;
+  }
+  output_.reset();
+  return true;
 }
 
 void StreamImpl::end_output() {
@@ -89,10 +101,11 @@ void StreamImpl::end_output() {
       return;
     case IoStatus::not_supported:
       shutdown_wanted_ = false;
-      std::erase_if(waiters_, [](OutputWaiter& waiter) {
+      if (!waiters_) return;
+      std::erase_if(waiters_->output, [](OutputWaiter& waiter) {
         return waiter.awaited == Awaited::shut_down && (waiter.promise.set_error(Errc::not_supported), true);
       });
-      return;
+      return forget_waiters();
     case IoStatus::error:
       return on_failure(result.error);
     case IoStatus::would_block:
@@ -102,20 +115,19 @@ void StreamImpl::end_output() {
 }
 
 void StreamImpl::settle_output() {
-  if (waiters_.empty() || is_closed()) return;
+  if (!waiters_ || waiters_->output.empty() || is_closed()) return;
   const IoResult below = transport_->flush();
   if (below.status == IoStatus::error) return on_failure(below.error);
   if (below.status == IoStatus::would_block) write_blocked_ = true;
-  const std::uint64_t handed_over = accepted_ - output_.size();
   const bool room = unsent() <= options_->high_water_mark() / 2;
-  std::erase_if(waiters_, [&](OutputWaiter& waiter) {
+  std::erase_if(waiters_->output, [&](OutputWaiter& waiter) {
     bool done = false;
     switch (waiter.awaited) {
       case Awaited::room:
         done = room;
         break;
       case Awaited::flushed:
-        done = waiter.position <= handed_over && below.status == IoStatus::ok;
+        done = waiter.position <= waiters_->sent && below.status == IoStatus::ok;
         break;
       case Awaited::shut_down:
         done = shutdown_done_;
@@ -127,11 +139,7 @@ void StreamImpl::settle_output() {
     if (done) waiter.promise.set_value();
     return done || !waiter.promise.wanted();
   });
-}
-
-void StreamImpl::fail_output(std::error_code reason) {
-  std::vector<OutputWaiter> waiters = std::exchange(waiters_, {});
-  for (OutputWaiter& waiter : waiters) waiter.promise.set_error(reason);
+  forget_waiters();
 }
 
 }  // namespace twinloop::detail

@@ -30,7 +30,7 @@ void Task::finish(Task& task) {
   if (!owned->future_.valid()) return;
   const Result<void> result = owned->future_.take_result();
   if (result.ok() || is_ordinary_end(result.error())) return;
-  log(LogLevel::error, "a spawned coroutine failed: " + result.failure().message());
+  log(LogLevel::error, owned->what() + " failed: " + result.failure().message());
 }
 
 // ---- TimerHeap: four children a node, so that a heap of a million is ten levels deep and a level is one cache line.

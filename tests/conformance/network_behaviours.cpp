@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "fixtures.h"
 #include "twinloop/net.h"
-#include "twinloop/testing.h"
 #include "twinloop/timing.h"
 
 using namespace std::chrono_literals;
@@ -46,6 +46,14 @@ Future<void> echo(IOStream stream) {
     Result<std::string> chunk = co_await as_result(stream.read_some());
     if (!chunk.ok()) co_return;
     co_await stream.write(std::move(*chunk));
+  }
+}
+
+Future<void> fail_at_an_exclamation_mark(IOStream stream) {
+  for (;;) {
+    const std::string line = co_await stream.read_until("\n");
+    if (line == "!\n") throw_error(Errc::protocol, "an exclamation mark");
+    co_await stream.write(line);
   }
 }
 
@@ -189,6 +197,22 @@ BEHAVIOUR("a handler that writes 1 MB and returns delivers 1 MB over tcp", kNetw
 }
 BEHAVIOUR("a handler that writes 1 MB and returns delivers 1 MB over ws", kNetwork) {
   co_await deliver_megabyte("ws://127.0.0.1:0/");
+}
+
+BEHAVIOUR("a handler's failure is logged with its listener and ends that connection only", kNetwork) {
+  const RecordedLog log;
+  Listener listener = co_await listen("tcp://127.0.0.1:0");
+  const std::string url = listener.url();
+  IOLoop::current().spawn(serve(std::move(listener), &fail_at_an_exclamation_mark));
+  IOStream failing = co_await connect(url);
+  IOStream other = co_await connect(url);
+  co_await failing.write("!\n");
+  co_await expect_failure(failing.read_until("\n"), Errc::end);
+  co_await other.write("still here\n");
+  const std::string answer = co_await other.read_until("\n");
+  expect_equal(answer, "still here\n");
+  expect_equal(log.count(LogLevel::error), 1);
+  expect(log.mentions("a handler of " + url + " failed: ") && log.mentions("an exclamation mark"), log.text());
 }
 
 BEHAVIOUR("a client that half-closes gets its whole answer over tcp", kNetwork) {

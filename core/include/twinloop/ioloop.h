@@ -219,6 +219,8 @@ class IOLoop {
   void count_lingering(int change) noexcept { lingering_ += change; }
   void arrange_turn();
   // Hosted: asks the host for the turn that is due.  Called after anything outside a turn that may have made work.
+  void adopt(detail::Task* task);
+  // Starts it and owns it until it ends.  A closed loop destroys it at once.
   template <class F>
   void for_each_task(F visit) {
     tasks_.for_each(std::move(visit));
@@ -254,7 +256,6 @@ class IOLoop {
   TimePoint next_deadline() const noexcept;
   bool asks_for_turns() const noexcept;
   void request_turn(TimePoint when);
-  void adopt(detail::Task* task);
   void turn_until_stopped();
   void run_until(FutureBase& future);
   void close_now() noexcept;

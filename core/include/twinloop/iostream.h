@@ -9,12 +9,14 @@
 // Bytes are char here, as in std::string; they mean bytes, not text.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "twinloop/backend.h"
 #include "twinloop/detail/function.h"
@@ -24,8 +26,9 @@
 namespace twinloop {
 
 namespace detail {
+class SharedStreamOptions;
 class StreamImpl;
-}
+}  // namespace detail
 
 inline constexpr std::size_t kNoLimit = static_cast<std::size_t>(-1);
 
@@ -57,6 +60,40 @@ class StreamOptions {
   Duration linger_ = std::chrono::seconds(5);
 };
 
+namespace detail {
+
+// The options of all streams of a listener.  One pointer, because idle connections pay for it.
+class SharedStreamOptions {
+ public:
+  SharedStreamOptions() noexcept = default;  // the usual ones
+  explicit SharedStreamOptions(const StreamOptions& options) : shared_(new Shared(options)) {}
+  SharedStreamOptions(const SharedStreamOptions& other) noexcept : shared_(other.shared_) {
+    if (shared_ != nullptr) shared_->references.fetch_add(1, std::memory_order_relaxed);
+  }
+  SharedStreamOptions(SharedStreamOptions&& other) noexcept : shared_(std::exchange(other.shared_, nullptr)) {}
+  SharedStreamOptions& operator=(SharedStreamOptions other) noexcept {
+    std::swap(shared_, other.shared_);
+    return *this;
+  }
+  ~SharedStreamOptions() {
+    if (shared_ != nullptr && shared_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete shared_;
+  }
+
+  const StreamOptions* operator->() const noexcept { return shared_ != nullptr ? &shared_->options : &kUsual; }
+
+ private:
+  struct Shared {
+    explicit Shared(const StreamOptions& o) : options(o) {}
+    const StreamOptions options;
+    std::atomic<unsigned> references = 1;
+  };
+  static const StreamOptions kUsual;
+
+  Shared* shared_ = nullptr;
+};
+
+}  // namespace detail
+
 class IOStream {
  public:
   IOStream() noexcept;
@@ -66,7 +103,7 @@ class IOStream {
   IOStream(std::unique_ptr<Transport> transport, const StreamOptions& options);
   // On the thread's current loop.
 
-  IOStream(std::unique_ptr<Transport> transport, std::shared_ptr<const StreamOptions> options);
+  IOStream(std::unique_ptr<Transport> transport, detail::SharedStreamOptions options);
 
   IOStream(IOStream&&) noexcept;
   IOStream& operator=(IOStream&&) noexcept;

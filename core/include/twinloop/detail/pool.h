@@ -20,7 +20,7 @@ PoolStats pool_stats() noexcept;
 
 // What the inline paths below need of a thread's lists.
 struct Pool {
-  static constexpr std::size_t kGranularity = 32;
+  static constexpr std::size_t kGranularity = 16;
   static constexpr std::size_t kLargest = 1024;
   static constexpr unsigned kWindow = 4096;
 

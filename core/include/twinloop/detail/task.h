@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <tuple>
 #include <vector>
 
@@ -42,6 +43,8 @@ class Task : public Pooled, public ListNode {
  public:
   virtual ~Task() = default;
   virtual Future<void> start() = 0;
+  virtual std::string what() const { return "a spawned coroutine"; }
+  // For the message when it fails.
 
   void run();
   // Starts it; the task deletes itself when the coroutine ends, from the ready queue.
