@@ -1,98 +1,89 @@
-// What futures and coroutines cost: `./dev bench coro`.
+// What futures and coroutines cost, beside a plain function call and Asio's awaitable: `./dev bench coro`.
+#include "bench/coro_peers.h"
+#include "bench/coro_programs.h"
 #include "bench/harness.h"
+#include "bench/heap_blocks.h"
 #include "twinloop/ioloop.h"
 #include "twinloop/testing.h"
-#include "twinloop/timing.h"
 
 namespace {
 
 using namespace bench;
 using namespace twinloop;
 
-using Program = Future<void> (*)(std::size_t count);
-
-Future<int> finished() { co_return 1; }
-
-Future<void> await_ready_future(std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) keep(co_await Future<int>::ready(1));
-}
-
-Future<void> await_finished_coroutine(std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) keep(co_await finished());
-}
-
-// An awaitable that only goes through the ready queue.
-struct Hop {
-  bool await_ready() const noexcept { return false; }
-  void await_suspend(Waiter& waiter) const noexcept { waiter.wake(); }
-  void await_resume() const noexcept {}
+struct Row {
+  const char* name;
+  CoroPrograms::Program ours;
+  CoroPeer::Measure CoroPeer::* peers;
 };
 
-Future<void> hop_through_the_queue(std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) {
-    Hop hop;
-    co_await hop;
-  }
+const Row kRows[] = {
+    {"await of a ready future", coro_programs.ready_future, &CoroPeer::ready_future},
+    {"await of a coroutine that completes at once", coro_programs.finished_coroutine, &CoroPeer::finished_coroutine},
+    {"hop through the ready queue", coro_programs.hop, &CoroPeer::hop},
+    {"await of a promise fulfilled from the ready queue", coro_programs.pending_promise, &CoroPeer::pending_promise},
+    {"await of a coroutine that hops", coro_programs.child_that_hops, &CoroPeer::child_that_hops},
+    {"spawn and finish", coro_programs.spawn, &CoroPeer::spawn},
+    {"with_timeout that does not fire", coro_programs.timeout, &CoroPeer::timeout},
+    {"queue hand-over between two coroutines", coro_programs.queue, &CoroPeer::queue},
+};
+
+[[gnu::noinline]] int function() {
+  asm volatile("");
+  return 1;
 }
 
-Future<int> wait_for(Future<int> value) { co_return co_await std::move(value); }
-
-Future<void> child_that_waits(std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) {
-    Promise<int> promise;
-    Future<int> child = wait_for(promise.get_future());
-    promise.set_value(1);
-    keep(co_await std::move(child));
-  }
+double call_function(std::size_t count) {
+  const CpuTime time;
+  for (std::size_t i = 0; i < count; ++i) keep(function());
+  return time.nanoseconds();
 }
 
-Future<void> timeout_that_does_not_fire(std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) {
-    Promise<int> promise;
-    Future<int> limited = with_timeout(std::chrono::hours(1), promise.get_future());
-    promise.set_value(1);
-    keep(co_await std::move(limited));
-  }
-}
+CoroPeer plain_call() { return {.name = "plain call", .ready_future = &call_function, .finished_coroutine = &call_function}; }
 
-Future<void> nothing() { co_return; }
-
-Future<void> spawn_and_finish(std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) {
-    IOLoop::current().spawn(&nothing);
-    Hop hop;
-    co_await hop;
-  }
-}
-
-// Time, and blocks that the free lists had to ask the heap for.
-std::vector<double> costs(Program program, std::size_t count) {
+double on_a_loop(CoroPrograms::Program program, std::size_t count) {
   IOLoop loop(std::make_unique<testing::ManualBackend>());
-  loop.run_sync(program, std::size_t{1000});
-  const auto before = detail::pool_stats();
   const CpuTime time;
   loop.run_sync(program, count);
-  const double total = time.nanoseconds();
-  const auto after = detail::pool_stats();
-  return {each(total, count), static_cast<double>(after.from_heap - before.from_heap)};
+  return time.nanoseconds();
+}
+
+// Time, and what was asked of the heap, without what a loop and a first use cost.
+template <class Measure>
+std::vector<double> costs(Measure measure, std::size_t count) {
+  const auto blocks_of = [&measure](std::size_t times) {
+    const std::size_t before = heap_blocks();
+    measure(times);
+    return static_cast<double>(heap_blocks() - before);
+  };
+  constexpr std::size_t kFew = 200;
+  blocks_of(kFew);
+  const double fixed = blocks_of(kFew);
+  const std::size_t before = heap_blocks();
+  const double total = measure(count);
+  return {each(total, count), static_cast<double>(heap_blocks() - before) - fixed};
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   Suite suite("coro", argc, argv);
-  const std::size_t count = suite.count(1'000'000, 1'000);
-  const std::pair<const char*, Program> programs[] = {
-      {"await of a ready future", &await_ready_future},
-      {"await of a coroutine that completes at once", &await_finished_coroutine},
-      {"hop through the ready queue", &hop_through_the_queue},
-      {"await of a child that waits for a promise", &child_that_waits},
-      {"with_timeout that does not fire", &timeout_that_does_not_fire},
-      {"spawn and finish", &spawn_and_finish},
-  };
-  for (const auto& [name, program] : programs) {
-    suite.add({{name, "ns"}, {std::string("  heap blocks in ") + with_separators(count) + " of them", "blocks"}},
-              {{"twinloop", [run = program, count] { return costs(run, count); }}});
+  std::vector<CoroPeer> peers = coro_asio();
+  peers.insert(peers.begin(), plain_call());
+  for (const CoroPeer& peer : peers) suite.peer(peer.name, peer.version);
+
+  const std::size_t count = suite.count(200'000, 1'000);
+  for (const Row& row : kRows) {
+    std::vector<Contestant> contestants{{"twinloop", [&row, count] {
+      return costs([&row](std::size_t times) { return on_a_loop(row.ours, times); }, count);
+    }}};
+    for (const CoroPeer& peer : peers) {
+      if (const auto measure = peer.*row.peers) {
+        contestants.push_back({peer.name, [measure, count] { return costs(measure, count); }});
+      }
+    }
+    suite.add({{row.name, "ns"}, {"  heap blocks in " + with_separators(count) + " of them", "blocks"}},
+              std::move(contestants));
   }
   return suite.run();
 }

@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "bench/keep.h"
+
 namespace bench {
 
 enum class Better { lower, higher };
@@ -117,11 +119,5 @@ inline double each(double total, std::size_t count) noexcept { return total / st
 
 std::string with_separators(std::size_t number);
 // 1,000,000
-
-template <class T>
-void keep(T&& value) {
-  asm volatile("" : : "g"(&value) : "memory");
-}
-// The optimizer must take the value for used.
 
 }  // namespace bench
