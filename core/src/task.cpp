@@ -27,10 +27,10 @@ std::vector<Origin> Task::stack() const {
 void Task::finish(Task& task) {
   const std::unique_ptr<Task> owned(&task);
   owned->unlink();
-  if (!owned->future_.valid()) return;
-  const Result<void> result = owned->future_.take_result();
-  if (result.ok() || is_ordinary_end(result.error())) return;
-  log(LogLevel::error, owned->what() + " failed: " + result.failure().message());
+  if (!owned->future_.valid() || !OperationAccess::failed(owned->future_)) return;
+  const Failure failure = OperationAccess::take_failure(owned->future_);
+  if (is_ordinary_end(failure.code())) return;
+  log(LogLevel::error, owned->what() + " failed: " + failure.message());
 }
 
 // ---- TimerHeap: four children a node, so that a heap of a million is ten levels deep and a level is one cache line.
