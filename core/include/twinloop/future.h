@@ -176,7 +176,9 @@ class Promise : private detail::OperationBase {
     }
     return *this;
   }
-  ~Promise() { fail_pending(Errc::broken_promise); }
+  ~Promise() {
+    if (attached()) fail_pending(Errc::broken_promise);
+  }
   // A pending future fails with broken_promise.
 
   Future<T> get_future() noexcept {

@@ -38,7 +38,7 @@ Future<T> with_deadline(TimePoint when, Future<T> work) {
 template <class T>
 Future<T> with_timeout(Duration timeout, Future<T> work) {
   if (work.done()) return work;
-  return with_deadline(IOLoop::current().after(timeout), std::move(work));
+  return detail::Limited<T, detail::Deadline>::start(std::move(work), IOLoop::current().after(timeout));
 }
 // The same, counted from the clock itself.  Zero gives the work one turn.
 

@@ -13,15 +13,15 @@ template <class T, class Limit>
 class Limited final : public Pooled, public OperationBase, private Limit {
  public:
   template <class... Args>
-  static Future<T> start(Future<T> work, Args&&... args) {
-    if (!OperationAccess::pending(work)) return work;
+  static Future<T> start(Future<T>&& work, Args&&... args) {
+    if (!OperationAccess::pending(work)) return std::move(work);
     auto* self = new Limited(std::move(work), std::forward<Args>(args)...);
     return OperationAccess::make_future<T>(*self);
   }
 
  private:
   template <class... Args>
-  explicit Limited(Future<T> work, Args&&... args)
+  explicit Limited(Future<T>&& work, Args&&... args)
       : OperationBase(&kHooks), Limit(std::forward<Args>(args)...), work_(std::move(work)) {
     branch_.watch(work_, this);
   }
