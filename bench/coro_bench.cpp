@@ -72,7 +72,7 @@ int main(int argc, char** argv) {
   peers.insert(peers.begin(), plain_call());
   for (const CoroPeer& peer : peers) suite.peer(peer.name, peer.version);
 
-  const std::size_t count = suite.count(200'000, 1'000);
+  const std::size_t count = suite.count(50'000, 1'000);
   for (const Row& row : kRows) {
     std::vector<Contestant> contestants{{"twinloop", [&row, count] {
       return costs([&row](std::size_t times) { return on_a_loop(row.ours, times); }, count);

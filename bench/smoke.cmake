@@ -1,10 +1,10 @@
-# Runs PROGRAM for a moment and checks the JSON that it writes: every row must have a name, a unit and a figure of ours.
+# Runs PROGRAM (a command and its first arguments) for a moment and checks the JSON that it writes: every row must have a name, a unit and a figure of ours.
 cmake_minimum_required(VERSION 3.25)
 
 get_filename_component(folder "${JSON}" DIRECTORY)
 file(MAKE_DIRECTORY "${folder}")
 file(REMOVE "${JSON}")
-execute_process(COMMAND "${PROGRAM}" --smoke --json "${JSON}" COMMAND_ERROR_IS_FATAL ANY)
+execute_process(COMMAND ${PROGRAM} --smoke --json "${JSON}" COMMAND_ERROR_IS_FATAL ANY)
 file(READ "${JSON}" report)
 
 string(JSON rows LENGTH "${report}" rows)
