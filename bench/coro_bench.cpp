@@ -39,7 +39,9 @@ double call_function(std::size_t count) {
   return time.nanoseconds();
 }
 
-CoroPeer plain_call() { return {.name = "plain call", .ready_future = &call_function, .finished_coroutine = &call_function}; }
+CoroPeer plain_call() {
+  return {.name = "plain call", .ready_future = &call_function, .finished_coroutine = &call_function};
+}
 
 double on_a_loop(CoroPrograms::Program program, std::size_t count) {
   IOLoop loop(std::make_unique<testing::ManualBackend>());
@@ -74,9 +76,9 @@ int main(int argc, char** argv) {
 
   const std::size_t count = suite.count(50'000, 1'000);
   for (const Row& row : kRows) {
-    std::vector<Contestant> contestants{{"twinloop", [&row, count] {
-      return costs([&row](std::size_t times) { return on_a_loop(row.ours, times); }, count);
-    }}};
+    std::vector<Contestant> contestants{
+        {"twinloop",
+         [&row, count] { return costs([&row](std::size_t times) { return on_a_loop(row.ours, times); }, count); }}};
     for (const CoroPeer& peer : peers) {
       if (const auto measure = peer.*row.peers) {
         contestants.push_back({peer.name, [measure, count] { return costs(measure, count); }});
