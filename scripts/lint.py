@@ -179,7 +179,19 @@ def has_capturing_lambda(expression):
     return False
 
 
+DROPPED_PERMIT = re.compile(r"(?<=[;{})])\s*co_await\s+([\w.:>()\[\]*&-]*?)(?:\.|->)acquire\s*\(")
+
+
+def dropped_permits(code):
+    """Statements that await a lock and keep nothing: gcc 12 does not warn.  A rate limiter gives no permit."""
+    for m in DROPPED_PERMIT.finditer(code):
+        closing = matching_close(code, m.end() - 1)
+        if "limiter" not in m[1] and code[closing + 1:].lstrip().startswith(";"):
+            yield m.start(1), "the permit is given back at once: name what acquire() gives"
+
+
 def co_await_problems(code):
+    yield from dropped_permits(code)
     for m in re.finditer(r"\bco_await\b", code):
         expression, condition = full_expression(code, m.start())
         if has_capturing_lambda(expression):
@@ -309,6 +321,8 @@ BAD = [  # (path, text, part of the message)
     ("examples/a.cpp", in_coroutine("co_await all({a(), b()});"), "braced aggregate"),
     ("examples/a.cpp", in_coroutine("if (co_await g() && name() == std::string(\"x\")) h();"), "in a condition"),
     ("examples/a.cpp", in_coroutine("while (x > 0 ||\n         co_await g()) h();"), "in a condition"),
+    ("examples/a.cpp", in_coroutine("co_await lock.acquire();"), "the permit is given back at once"),
+    ("examples/a.cpp", in_coroutine("if (x) co_await shared->locks[x].acquire(std::max(1s, y));"), "the permit is given back at once"),
     ("README.md", "see https://registry" + ".npmjs.org/x\n", "package registry"),
     ("scripts/a.sh", "apt from deb" + ".debian.org\n", "package registry"),
     ("scripts/a.sh", "cd /" + "work/main\n", "a path of one machine"),
@@ -328,6 +342,9 @@ GOOD = [
     ("examples/a.cpp", in_coroutine("if (a && b) {\n    co_await g();\n  }\n  Options o{.port = 1};\n  co_await h(o);")),
     ("examples/a.cpp", in_coroutine("co_await items[x](1);\n  co_await handlers[x + 1](Options{});")),
     ("examples/a.cpp", in_coroutine("if (auto r = co_await g(); r && x) h();\n  const char* s = \"co_await f({.a = 1})\";")),
+    ("examples/a.cpp", in_coroutine("const Permit held = co_await lock.acquire();\n  co_await limiter.acquire();")),
+    ("examples/a.cpp", in_coroutine("co_await use(lock.acquire());\n  co_return co_await lock.acquire();")),
+    ("examples/a.cpp", in_coroutine("(co_await lock.acquire()).detach();")),
     ("tests/compiler_traps/dangerous_forms.cpp", in_coroutine("co_await run([x] { return x; });")),
     ("examples/a.cpp", in_coroutine("co_await run([x] { return x; });  // lint-ok: shows the trap")),
     ("scripts/a.sh", 'cd "$TWINLOOP_ROOT/work"; ls build/root/x "$HOME/.cache" /usr/share\n'),

@@ -318,8 +318,8 @@ Future<void> talk(Line& line) {
   Future<std::string> late = with_timeout(kShort, line.far.read_until("\n"));
   const Result<std::string> result = co_await as_result(std::move(late));
   expect(result.reason() == Errc::timeout, "there is no end of a line");
-  Future<void> one = all(send(line, 5), receive_all(line));
-  co_await std::move(one);
+  Future<void> sending = send(line, 5);
+  co_await all(std::move(sending), receive_all(line));
   expect(line.sent == line.received, "every byte once, in order");
 }
 

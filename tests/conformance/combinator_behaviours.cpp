@@ -524,6 +524,18 @@ BEHAVIOUR("dropping a WaitIterator cancels what is under way", Needs::nothing) {
 
 // ---- shield
 
+BEHAVIOUR("a WaitIterator that goes away leaves the item to the next() that was given it", Needs::nothing) {
+  Promise<int> first;
+  std::vector<Future<int>> futures = list(first.get_future());
+  auto iterator = std::make_unique<WaitIterator<int>>(std::move(futures));
+  auto next = iterator->next();
+  first.set_value(7);
+  co_await turns(2);
+  iterator.reset();
+  const auto item = co_await std::move(next);
+  expect(item && item->index == 0 && item->result.peek() == 7, "the item");
+}
+
 BEHAVIOUR("what is shielded goes on when its waiter is dropped", Needs::nothing) {
   int alive = 0;
   Promise<void> signal;

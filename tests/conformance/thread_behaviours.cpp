@@ -1,6 +1,7 @@
 // What crosses threads: executors, handles to other loops, promises that any thread fulfils.  RULES §2.
 #include <array>
 #include <atomic>
+#include <future>
 #include <latch>
 #include <memory>
 #include <semaphore>
@@ -12,6 +13,7 @@
 #include "fixtures.h"
 #include "other_loop.h"
 #include "twinloop/executor.h"
+#include "twinloop/std_future.h"
 #include "twinloop/timing.h"
 
 using namespace std::chrono_literals;
@@ -390,4 +392,68 @@ BEHAVIOUR("a remote promise of a loop that is closed takes nothing, from any thr
   other.stop();
   expect(!promise->wanted(), "nobody waits any more");
   expect(!promise->set_value(1), "nothing is taken");
+}
+
+// ---- std::future
+
+BEHAVIOUR("a std::future gives what its thread put into it, or threw", kThreads) {
+  std::promise<std::string> text;
+  std::promise<int> failure;
+  std::promise<void> nothing;
+  Future<std::string> awaited = from_std(text.get_future());
+  Future<int> failing = from_std(failure.get_future());
+  Future<void> done = from_std(nothing.get_future());
+  std::thread producer([&] {
+    text.set_value("from a thread");
+    failure.set_exception(std::make_exception_ptr(Error(Errc::refused, "by a thread")));
+    nothing.set_value();
+  });
+  expect(co_await awaited == "from a thread", "its value");
+  co_await expect_failure(std::move(failing), Errc::refused);
+  co_await std::move(done);
+  producer.join();
+}
+
+BEHAVIOUR("a std::future that is ready is given in a later turn, one that nobody will fulfil is an error", kThreads) {
+  std::promise<std::unique_ptr<int>> promise;
+  promise.set_value(std::make_unique<int>(5));
+  Future<std::unique_ptr<int>> ready = from_std(promise.get_future());
+  expect(!ready.done(), "a thread looks at it first");
+  expect_equal(*co_await ready, 5);
+  std::future<int> orphan = std::promise<int>().get_future();
+  const Result<int> result = co_await as_result(from_std(std::move(orphan)));
+  expect(!result.ok() && result.failure().exception(), "std::future_error");
+}
+
+BEHAVIOUR("a deferred std::async runs in the executor", kThreads) {
+  const std::thread::id here = std::this_thread::get_id();
+  std::thread::id there = co_await from_std(std::async(std::launch::deferred, &thread_that_runs));
+  expect(there != here, "in another thread");
+}
+
+BEHAVIOUR("dropping what waits for a std::async does not block the loop, begun or queued", kThreads) {
+  const OwnExecutor own(std::make_shared<ThreadPoolExecutor>(1));
+  const auto first = std::make_shared<Gate>();
+  const auto second = std::make_shared<Gate>();
+  Future<void> begun = from_std(std::async(std::launch::async, &Gate::wait_at, first));
+  Future<void> queued = from_std(std::async(std::launch::async, &Gate::wait_at, second));
+  first->reached.acquire();
+  second->reached.acquire();
+  begun = Future<void>();
+  queued = Future<void>();  // neither waits for its thread here
+  first->opened.release();
+  second->opened.release();
+  co_await IOLoop::current().run_in_executor([] {});  // the executor's one thread is free again
+}
+
+BEHAVIOUR("where there are no threads nothing can wait for a std::future", Needs::nothing) {
+  if (twinloop::detail::platform_has_threads()) co_return;
+  std::promise<int> promise;
+  bool refused = false;
+  try {
+    [[maybe_unused]] const Future<int> waiting = from_std(promise.get_future());
+  } catch (const Error& error) {
+    refused = error.reason() == Errc::not_supported;
+  }
+  expect(refused, "with not_supported");
 }

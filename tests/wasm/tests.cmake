@@ -1,6 +1,7 @@
 # In wasm the behaviours are one program that prints TAP on `stdio:`; tests/web runs it in Node and in Chromium.
-add_executable(conformance ${conformance} conformance/wasm_main.cpp)
-target_link_libraries(conformance PRIVATE twinloop::twinloop)
+add_executable(conformance ${conformance} wasm/promise_behaviours.cpp conformance/wasm_main.cpp)
+target_link_libraries(conformance PRIVATE twinloop::js)
+target_include_directories(conformance PRIVATE "${PROJECT_SOURCE_DIR}")
 twinloop_warnings(conformance)
 set_target_properties(conformance PROPERTIES SUFFIX .mjs)
 target_link_options(conformance PRIVATE

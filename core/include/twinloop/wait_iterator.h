@@ -17,8 +17,8 @@ class WaitIterator {
   };
 
   explicit WaitIterator(std::vector<Future<T>> futures) : state_(std::make_unique<State>(std::move(futures))) {}
-  // Owns them: dropping the iterator cancels what is under way and fails a pending next() with `cancelled`.  Those that are done
-  // already come first, in order.
+  // Owns them: dropping the iterator cancels what is under way and fails a pending next() with `cancelled`; one that has been
+  // given its item keeps it.  Those that are done already come first, in order.
 
   Future<std::optional<Item>> next() { return state_->next(); }
   // The next one to complete, or nullopt after the last.  A failure is an item like any other and does not end the iteration.
@@ -44,7 +44,10 @@ class WaitIterator {
     }
     State(const State&) = delete;
     State& operator=(const State&) = delete;
-    ~State() { this->fail_pending(Errc::cancelled); }
+    ~State() {
+      this->deliver_now();
+      this->fail_pending(Errc::cancelled);
+    }
 
     Future<std::optional<Item>> next() {
       if (this->pending()) return Future<std::optional<Item>>::failed(Errc::busy);

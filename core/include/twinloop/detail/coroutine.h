@@ -156,6 +156,12 @@ concept StandardAwaiter = requires(A& awaitable, std::coroutine_handle<> handle)
   awaitable.await_suspend(handle);
 };
 
+template <class A>
+concept Acquirable = requires(A& lock) { lock.acquire(); };
+
+template <class A>
+concept Sequence = requires(A& sequence) { sequence.next(); };
+
 // Says what is wrong with `co_await x`, where x is nothing that can be awaited.
 template <class A>
 void refuse_to_await() noexcept {
@@ -171,9 +177,13 @@ void refuse_to_await() noexcept {
                 "a twinloop::Waiter&");
   static_assert(!kCallable, "co_await of a function or a lambda: call it, and await the Future that it returns");
   static_assert(!kPointer, "co_await of a pointer to a Future: dereference it");
-  static_assert(kConstFuture || StandardFuture<A> || StandardAwaiter<A> || kCallable || kPointer,
-                "co_await takes a Future, a SharedFuture, as_result(…), or an awaitable whose await_suspend takes a "
-                "twinloop::Waiter&");
+  static_assert(!Acquirable<A>,
+                "co_await of a lock or a limiter: await its acquire(), and keep the Permit that it gives");
+  static_assert(!Sequence<A>, "co_await of a sequence: await its next()");
+  static_assert(
+      kConstFuture || StandardFuture<A> || StandardAwaiter<A> || kCallable || kPointer || Acquirable<A> || Sequence<A>,
+      "co_await takes a Future, a SharedFuture, as_result(…), or an awaitable whose await_suspend takes a "
+      "twinloop::Waiter&");
 }
 
 // A user's own awaitable: the coroutine hands it the Waiter to wake.
