@@ -3,17 +3,32 @@
 
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <string>
+#include <thread>
 
+#include "twinloop/all.h"
 #include "twinloop/executor.h"
+#include "twinloop/generator.h"
+#include "twinloop/locks.h"
 #include "twinloop/net.h"
 #include "twinloop/periodic.h"
+#include "twinloop/queues.h"
+#include "twinloop/race.h"
+#include "twinloop/rate_limiter.h"
 #include "twinloop/remote.h"
+#include "twinloop/retry.h"
 #include "twinloop/run_main.h"
+#include "twinloop/shared_future.h"
+#include "twinloop/shield.h"
+#include "twinloop/std_future.h"
+#include "twinloop/task_group.h"
+#include "twinloop/tasks.h"
 #include "twinloop/testing.h"
 #include "twinloop/timing.h"
 #include "twinloop/trace.h"
+#include "twinloop/wait_iterator.h"
 
 #if __has_include("twinloop/libuv.h")
 #include <uv.h>
@@ -21,5 +36,12 @@
 #include "twinloop/libuv.h"
 #endif
 
+#if __has_include("twinloop/js.h")
+#include "twinloop/js.h"
+#endif
+
 using namespace std::chrono_literals;
 using namespace twinloop;
+
+// Defined in the first block of coroutines.md, used in later ones.
+Future<std::string> ask(IOStream& stream, std::string question);
