@@ -150,6 +150,7 @@ Future<void> put_and_close(Piped& pipe) {
   for (int i = 0; i < 4; ++i) {
     co_await pipe.channel->put(pipe.tally.next(), 1h);
     pipe.tally.put_done();
+    if (i % 2 == 1) co_await sleep_for(3 * kShort);  // so that the reader waits, too
   }
   pipe.channel->close();
 }
