@@ -17,6 +17,7 @@
 #include "twinloop/race.h"
 #include "twinloop/rate_limiter.h"
 #include "twinloop/retry.h"
+#include "twinloop/shared_future.h"
 #include "twinloop/shield.h"
 #include "twinloop/task_group.h"
 #include "twinloop/timing.h"
@@ -366,6 +367,17 @@ void wait_until_let_go(const std::shared_ptr<int>& token) {
   }
 }
 
+// ---- completed and dropped in one batch: nobody has looked at the result
+
+template <class T>
+Future<void> complete_and_drop(Future<T> operation) {
+  while (!operation.done()) co_await moment();
+}
+
+Future<void> expect_line(IOStream& stream, Location where = Location::current()) {
+  expect_equal(co_await stream.read_until("\n"), "a line\n", where);
+}
+
 void expect_free(const Guarded& guarded) {
   expect(!guarded.lock.locked(), "the lock is free");
   expect_equal(guarded.permits.value(), 2U);
@@ -530,4 +542,66 @@ BEHAVIOUR("work in the executor can be cancelled at every step, and lets go of i
   const auto program = [&] { return compute(token); };
   const auto check = [&] { wait_until_let_go(token); };
   co_await cancel_at_every_step(program, check, 1);
+}
+
+BEHAVIOUR("whatever read is dropped when it is done, its bytes are there for the next", Needs::nothing) {
+  auto [near, far] = make_pair_streams();
+  near.write("a line\n").ignore();
+  char memory[4];
+  co_await complete_and_drop(far.read_bytes(3));
+  co_await complete_and_drop(far.read_some());
+  co_await complete_and_drop(far.read_until("\n"));
+  co_await complete_and_drop(far.next_line());
+  co_await complete_and_drop(far.next_until(" "));
+  co_await complete_and_drop(far.read_into(memory));
+  co_await complete_and_drop(far.read_some_into(memory));
+  co_await expect_line(far);
+  near.write("a line\n").ignore();
+  near.close();
+  co_await complete_and_drop(far.read_until_close());
+  co_await expect_line(far);
+}
+
+BEHAVIOUR("whatever hands out an item, one that is dropped when it is done leaves it", Needs::nothing) {
+  Queue<int> queue;
+  Channel<int> channel(1);
+  Future<int> get = queue.get();
+  Future<std::optional<int>> next = channel.next();
+  queue.put(1).ignore();
+  channel.put(2).ignore();
+  co_await complete_and_drop(std::move(get));
+  co_await complete_and_drop(std::move(next));
+  co_await complete_and_drop(with_timeout(1h, queue.get()));
+  co_await complete_and_drop(race(queue.get(), channel.next()));
+  co_await complete_and_drop(all(queue.get(), channel.next()));
+  expect_equal(co_await queue.get(), 1);
+  expect_equal(*co_await channel.next(), 2);
+}
+
+BEHAVIOUR("whatever hands out a permit or a notification, one that is dropped when it is done passes it on",
+          Needs::nothing) {
+  Guarded guarded;
+  Condition changed;
+  RateLimiter limiter(1, 1h);
+  co_await complete_and_drop(guarded.lock.acquire());
+  co_await complete_and_drop(guarded.permits.acquire());
+  expect_free(guarded);
+  Future<bool> first = changed.wait();
+  Future<bool> second = changed.wait();
+  changed.notify();
+  co_await complete_and_drop(std::move(first));
+  expect(co_await std::move(second), "the second is notified in the first one's place");
+  co_await complete_and_drop(limiter.acquire());
+  expect(limiter.try_acquire(), "the operation that never began does not count");
+}
+
+BEHAVIOUR("a waiter of shared work that is dropped when it is done leaves the result to the others", Needs::nothing) {
+  Promise<std::string> promise;
+  SharedFuture<std::string> shared = share(promise.get_future());
+  Future<std::string> dropped = shared.get_future();
+  Future<std::string> other = shared.get_future();
+  promise.set_value("for all");
+  co_await complete_and_drop(std::move(dropped));
+  expect_equal(co_await std::move(other), "for all");
+  expect_equal(co_await shared, "for all");
 }
