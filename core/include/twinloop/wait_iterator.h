@@ -52,7 +52,7 @@ class WaitIterator {
     Future<std::optional<Item>> next() {
       if (this->pending()) return Future<std::optional<Item>>::failed(Errc::busy);
       this->deliver_now();
-      if (remaining() == 0) return Future<std::optional<Item>>::ready(std::nullopt);
+      if (remaining() == 0) return nothing();
       auto future = detail::OperationAccess::make_future<std::optional<Item>>(*this);
       if (taken_ < order_.size()) this->reserve();
       return future;
@@ -64,6 +64,13 @@ class WaitIterator {
     struct Arm : detail::Branch {
       Arm() noexcept : Branch(&State::on_done) {}
     };
+
+    // Built in place: gcc 12 sees uninitialized memory in an empty optional that is moved.
+    static Future<std::optional<Item>> nothing() {
+      Future<std::optional<Item>> future;
+      detail::OperationAccess::emplace<std::optional<Item>>(future, std::nullopt);
+      return future;
+    }
 
     static void on_done(detail::Branch& branch) {
       auto& self = static_cast<State&>(*branch.operation());
