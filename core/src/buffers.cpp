@@ -26,13 +26,13 @@ class ChunkCache {
   }
 
   Block* top() {  // the one to be filled next; it stays here
-    if (count_ == 0) chunks_[count_++] = new (::operator new(InputBuffer::kChunk)) Block{kRoomOfChunk, 0, 0};
+    if (count_ == 0) chunks_[count_++] = new (::operator new(InputBuffer::kChunk)) Block{kRoomOfChunk};
     return chunks_[count_ - 1];
   }
   Block* take() {
-    Block* chunk = top();
+    Block* const chunk = top();
     --count_;
-    return chunk;
+    return new (chunk) Block{kRoomOfChunk};
   }
   void give_back(Block* chunk) noexcept {
     if (!TWINLOOP_POOLS || count_ >= most_) return ::operator delete(chunk);
@@ -50,7 +50,7 @@ thread_local ChunkCache chunk_cache;
 
 Block* allocate(std::size_t capacity) {
   if (capacity == kRoomOfChunk) return chunk_cache.take();
-  return new (pool_allocate(sizeof(Block) + capacity)) Block{capacity, 0, 0};
+  return new (pool_allocate(sizeof(Block) + capacity)) Block{capacity};
 }
 
 void deallocate(Block* block) noexcept {
@@ -95,8 +95,18 @@ ConstBytes as_bytes(std::string_view text) noexcept { return std::as_bytes(std::
 
 // ---- InputBuffer
 
+InputBuffer::~InputBuffer() {
+  unpin();
+  clear();
+}
+
 void InputBuffer::clear() noexcept {
-  if (block_ != nullptr) deallocate(std::exchange(block_, nullptr));
+  if (block_ == nullptr) return;
+  if (block_->pinned || block_->held != nullptr) {
+    block_->begin = block_->end;
+  } else {
+    deallocate(std::exchange(block_, nullptr));
+  }
 }
 
 void InputBuffer::consume(std::size_t count) noexcept {
@@ -105,13 +115,32 @@ void InputBuffer::consume(std::size_t count) noexcept {
   block_->begin += count;
 }
 
-void InputBuffer::move_to(std::size_t capacity, std::size_t offset) {
+void InputBuffer::pin(std::size_t count) noexcept {
+  assert(count <= size());
+  if (count == 0) return;
+  block_->begin += count;
+  block_->pinned = true;
+}
+
+void InputBuffer::unpin() noexcept {
+  if (block_ == nullptr) return;
+  if (Block* held = std::exchange(block_->held, nullptr)) deallocate(held);
+  block_->pinned = false;
+  if (empty()) clear();
+}
+
+// Pinned bytes stay behind in their block.
+void InputBuffer::move_to(std::size_t capacity) {
   Block* const moved = allocate(capacity);
   const std::string_view bytes = view();
-  std::memcpy(moved->bytes() + offset, bytes.data(), bytes.size());
-  moved->begin = offset;
-  moved->end = offset + bytes.size();
-  clear();
+  if (!bytes.empty()) std::memcpy(moved->bytes(), bytes.data(), bytes.size());
+  moved->end = bytes.size();
+  if (block_->pinned) {
+    moved->held = block_;
+  } else {
+    moved->held = block_->held;
+    deallocate(block_);
+  }
   block_ = moved;
 }
 
@@ -121,12 +150,12 @@ std::span<char> InputBuffer::room(std::size_t at_least) {
     block_ = allocate(at_least);
   } else if (block_->capacity - block_->end < at_least) {
     const std::size_t count = size();
-    if (count + at_least <= block_->capacity && block_->begin >= block_->capacity / 2) {
+    if (!block_->pinned && count + at_least <= block_->capacity && block_->begin >= block_->capacity / 2) {
       std::memmove(block_->bytes(), block_->bytes() + block_->begin, count);
       block_->begin = 0;
       block_->end = count;
     } else {
-      move_to(std::max(kRoomOfChunk, 2 * (count + at_least)), 0);
+      move_to(std::max(kRoomOfChunk, 2 * (count + at_least)));
     }
   }
   return {block_->bytes() + block_->end, block_->capacity - block_->end};
@@ -135,39 +164,28 @@ std::span<char> InputBuffer::room(std::size_t at_least) {
 // What came into an empty buffer lies in the chunk that all share: much of it is kept where it is, little is copied out.
 void InputBuffer::commit(std::size_t count) {
   if (count == 0) return;
-  if (block_ != nullptr) {
-    block_->end += count;
-    return;
-  }
-  if (count > kCopied) {
+  if (block_ == nullptr && count > kCopied) {
     block_ = chunk_cache.take();
-    block_->begin = 0;
-  } else {
+  } else if (block_ == nullptr) {
     block_ = allocate(count);
     std::memcpy(block_->bytes(), chunk_cache.top()->bytes(), count);
   }
-  block_->end = count;
-}
-
-void InputBuffer::prepend(std::string_view bytes) {
-  if (bytes.empty()) return;
-  if (block_ == nullptr || block_->begin < bytes.size()) move_to(size() + bytes.size(), bytes.size());
-  block_->begin -= bytes.size();
-  std::memcpy(block_->bytes() + block_->begin, bytes.data(), bytes.size());
+  block_->end += count;
 }
 
 void InputBuffer::shrink() {
-  if (block_ != nullptr && block_->capacity >= kRoomOfChunk && size() < kRoomOfChunk / 4) move_to(size(), 0);
+  if (block_ == nullptr || block_->pinned || block_->held != nullptr) return;
+  if (block_->capacity >= kRoomOfChunk && size() < kRoomOfChunk / 4) move_to(size());
 }
 
 // ---- OutputQueue
 
-OutputQueue::OutputQueue() : first_(spare_strings.take()) {}
+OutputQueue::OutputQueue() : first_{spare_strings.take(), {}} {}
 
-OutputQueue::~OutputQueue() { spare_strings.give_back(std::move(first_)); }
+OutputQueue::~OutputQueue() { spare_strings.give_back(std::move(first_.own)); }
 
-std::string OutputQueue::Rest::take() {
-  std::string piece = std::move(pieces[taken++]);
+OutputQueue::Piece OutputQueue::Rest::take() {
+  Piece piece = std::move(pieces[taken++]);
   if (taken >= 32 && 2 * taken >= pieces.size()) {
     pieces.erase(pieces.begin(), pieces.begin() + static_cast<std::ptrdiff_t>(taken));
     taken = 0;
@@ -175,37 +193,51 @@ std::string OutputQueue::Rest::take() {
   return piece;
 }
 
-OutputQueue::Rest& OutputQueue::rest() {
-  if (!rest_) rest_ = std::make_unique<Rest>();
-  return *rest_;
+void OutputQueue::add(Piece piece) {
+  size_ += piece.bytes().size();
+  if (size_ == piece.bytes().size()) {
+    first_ = std::move(piece);
+  } else {
+    if (!rest_) rest_ = std::make_unique<Rest>();
+    rest_->pieces.push_back(std::move(piece));
+  }
 }
 
 void OutputQueue::append(std::string_view bytes) {
-  size_ += bytes.size();
-  std::string& last = rest_ && !rest_->empty() ? rest_->pieces.back() : first_;
-  if (last.size() + bytes.size() <= std::max(kPiece, last.capacity())) {
-    last.append(bytes);
-  } else {
-    rest().pieces.emplace_back(bytes);
+  if (bytes.empty()) return;
+  Piece& end = last();
+  if (end.lent.data() != nullptr || end.own.size() + bytes.size() > std::max(kPiece, end.own.capacity())) {
+    return add(Piece{std::string(bytes), {}});
   }
+  end.own.append(bytes);
+  size_ += bytes.size();
 }
 
 void OutputQueue::append(std::string&& bytes) {
   if (bytes.size() < kJoinBelow) return append(std::string_view(bytes));
-  size_ += bytes.size();
-  if (size_ == bytes.size()) {
-    first_ = std::move(bytes);
-  } else {
-    rest().pieces.push_back(std::move(bytes));
+  add(Piece{std::move(bytes), {}});
+}
+
+void OutputQueue::lend(std::string_view bytes) {
+  if (!bytes.empty()) add(Piece{{}, bytes});
+}
+
+void OutputQueue::copy_lent(const char* memory) {
+  if (first_.lent.data() == memory) {
+    first_ = Piece{std::string(first_.lent.substr(sent_)), {}};
+    sent_ = 0;
+  }
+  for (std::size_t at = rest_ ? rest_->taken : 0; rest_ && at < rest_->pieces.size(); ++at) {
+    Piece& piece = rest_->pieces[at];
+    if (piece.lent.data() == memory) piece = Piece{std::string(piece.lent), {}};
   }
 }
 
 std::size_t OutputQueue::gather(std::span<ConstBytes> pieces) const noexcept {
   std::size_t count = 0;
-  if (sent_ < first_.size()) pieces[count++] = as_bytes(std::string_view(first_).substr(sent_));
-  if (!rest_) return count;
-  for (std::size_t at = rest_->taken; at < rest_->pieces.size() && count < pieces.size(); ++at) {
-    pieces[count++] = as_bytes(rest_->pieces[at]);
+  if (size_ > 0) pieces[count++] = as_bytes(first_.bytes().substr(sent_));
+  for (std::size_t at = rest_ ? rest_->taken : 0; rest_ && at < rest_->pieces.size() && count < pieces.size(); ++at) {
+    pieces[count++] = as_bytes(rest_->pieces[at].bytes());
   }
   return count;
 }
@@ -213,25 +245,18 @@ std::size_t OutputQueue::gather(std::span<ConstBytes> pieces) const noexcept {
 void OutputQueue::consume(std::size_t count) noexcept {
   assert(count <= size_);
   size_ -= count;
-  while (count > 0) {
-    const std::size_t left = first_.size() - sent_;
-    if (count < left) {
-      sent_ += count;
-      return;
-    }
+  for (std::size_t left; count >= (left = first_.bytes().size() - sent_);) {
     count -= left;
     sent_ = 0;
-    first_.clear();
-    if (!rest_ || rest_->empty()) break;
+    if (!rest_ || rest_->empty()) {
+      first_.own.clear();
+      first_.lent = {};
+      rest_.reset();
+      return;
+    }
     first_ = rest_->take();
   }
-  if (size_ == 0) rest_.reset();
-}
-
-void OutputQueue::clear() noexcept {
-  std::string().swap(first_);
-  rest_.reset();
-  sent_ = size_ = 0;
+  sent_ += count;
 }
 
 }  // namespace twinloop::detail

@@ -14,10 +14,12 @@ namespace twinloop::detail {
 
 // Contiguous bytes, taken from the front, filled at the back.  Holds no memory while empty, and little while it holds little: many
 // streams are filled in one turn before the first of them is read.
+//
+// Bytes may be taken by pinning them: they stay where they are, readable, until unpin().
 class InputBuffer {
  public:
   InputBuffer() noexcept = default;
-  ~InputBuffer() { clear(); }
+  ~InputBuffer();
   InputBuffer(const InputBuffer&) = delete;
   InputBuffer& operator=(const InputBuffer&) = delete;
 
@@ -33,8 +35,11 @@ class InputBuffer {
   // Makes bytes of its front.
 
   void consume(std::size_t count) noexcept;
-  void prepend(std::string_view bytes);
+  void pin(std::size_t count) noexcept;
+  // As consume(), but view()'s first `count` bytes stay valid.  One pin at a time.
+  void unpin() noexcept;
   void clear() noexcept;
+  // Takes all; what is pinned stays.
   void shrink();
   // Gives back what a burst left: a small remainder does not pin a whole chunk.
 
@@ -43,18 +48,21 @@ class InputBuffer {
 
   struct Block {
     std::size_t capacity;  // of bytes
-    std::size_t begin;
-    std::size_t end;
+    std::size_t begin = 0;
+    std::size_t end = 0;
+    Block* held = nullptr;  // an earlier block with pinned bytes in it
+    bool pinned = false;    // the pinned bytes are in this one
     char* bytes() noexcept { return reinterpret_cast<char*>(this + 1); }
   };
 
  private:
-  void move_to(std::size_t capacity, std::size_t offset);
+  void move_to(std::size_t capacity);
 
   Block* block_ = nullptr;
 };
 
-// Pieces in order: small writes are joined, large strings kept as they are and sent from where they lie.
+// Pieces in order: small writes are joined, large strings kept as they are and sent from where they lie, and so is memory that
+// somebody lends.
 class OutputQueue {
  public:
   OutputQueue();
@@ -66,8 +74,11 @@ class OutputQueue {
   bool empty() const noexcept { return size_ == 0; }
   void append(std::string_view bytes);
   void append(std::string&& bytes);
+  void lend(std::string_view bytes);
+  // The memory must live until the bytes are consumed or copied.
+  void copy_lent(const char* memory);
+  // What is left of the bytes that were lent there is copied: the memory goes away.
   void consume(std::size_t count) noexcept;
-  void clear() noexcept;
   std::size_t gather(std::span<ConstBytes> pieces) const noexcept;
   // Fills `pieces` from the front; gives how many.
 
@@ -75,17 +86,24 @@ class OutputQueue {
   static constexpr std::size_t kJoinBelow = 4 * 1024;
   static constexpr std::size_t kPiece = 16 * 1024;
 
-  // The pieces behind the first, taken from the front.
-  struct Rest {
-    std::vector<std::string> pieces;
-    std::size_t taken = 0;
-    bool empty() const noexcept { return taken == pieces.size(); }
-    std::string take();
+  struct Piece {
+    std::string own;
+    std::string_view lent;  // instead, when it is not null
+    std::string_view bytes() const noexcept { return lent.data() != nullptr ? lent : std::string_view(own); }
   };
 
-  Rest& rest();
+  // The pieces behind the first, taken from the front.
+  struct Rest {
+    std::vector<Piece> pieces;
+    std::size_t taken = 0;
+    bool empty() const noexcept { return taken == pieces.size(); }
+    Piece take();
+  };
 
-  std::string first_;           // the usual case needs no more
+  Piece& last() noexcept { return rest_ && !rest_->empty() ? rest_->pieces.back() : first_; }
+  void add(Piece piece);
+
+  Piece first_;                 // the usual case needs no more
   std::unique_ptr<Rest> rest_;  // null while there is nothing behind it
   std::size_t sent_ = 0;        // of first_
   std::size_t size_ = 0;

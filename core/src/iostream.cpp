@@ -27,6 +27,18 @@ Future<void> finish_stream(detail::StreamImpl& stream, Duration deadline) {
 
 }  // namespace
 
+Future<std::uint64_t> pump(IOStream& from, IOStream& to) {
+  std::uint64_t moved = 0;
+  for (;;) {
+    Result<std::string_view> bytes = co_await as_result(from.read_some_view());
+    if (!bytes.ok() && from.input_ended() && !from.is_closed()) co_return moved;
+    if (!bytes.ok()) co_return bytes.failure();
+    const Result<void> written = co_await as_result(to.write_borrowed(*bytes));
+    if (!written.ok()) co_return written.failure();
+    moved += bytes->size();
+  }
+}
+
 IOStream::IOStream() noexcept = default;
 IOStream::IOStream(IOStream&&) noexcept = default;
 IOStream& IOStream::operator=(IOStream&&) noexcept = default;
@@ -47,6 +59,13 @@ Future<std::string> IOStream::read_bytes(std::size_t count) { return impl_->read
 Future<std::string> IOStream::read_some(std::size_t max_bytes) {
   return impl_->read<std::string>(ReadKind::some, max_bytes);
 }
+Future<std::string_view> IOStream::read_bytes_view(std::size_t count) {
+  return impl_->read<std::string_view>(ReadKind::bytes, count);
+}
+Future<std::string_view> IOStream::read_some_view(std::size_t max_bytes) {
+  return impl_->read<std::string_view>(ReadKind::some, max_bytes);
+}
+Future<std::string> IOStream::peek(std::size_t count) { return impl_->read<std::string>(ReadKind::peek, count); }
 Future<std::size_t> IOStream::read_into(std::span<char> memory) {
   return impl_->read<std::size_t>(ReadKind::into, memory.size(), {}, memory.data());
 }
@@ -57,11 +76,18 @@ Future<std::string> IOStream::read_until(std::string_view delimiter, std::size_t
   assert(!delimiter.empty());
   return impl_->read<std::string>(ReadKind::until, max_bytes, delimiter);
 }
+Future<std::string_view> IOStream::read_until_view(std::string_view delimiter, std::size_t max_bytes) {
+  assert(!delimiter.empty());
+  return impl_->read<std::string_view>(ReadKind::until, max_bytes, delimiter);
+}
 Future<std::string> IOStream::read_until_close(std::size_t max_bytes) {
   return impl_->read<std::string>(ReadKind::until_close, max_bytes);
 }
 Future<std::optional<std::string>> IOStream::next_line(std::size_t max_bytes) {
   return impl_->read<std::optional<std::string>>(ReadKind::line, max_bytes, "\n");
+}
+Future<std::optional<std::string_view>> IOStream::next_line_view(std::size_t max_bytes) {
+  return impl_->read<std::optional<std::string_view>>(ReadKind::line, max_bytes, "\n");
 }
 Future<std::optional<std::string>> IOStream::next_until(std::string_view delimiter, std::size_t max_bytes) {
   assert(!delimiter.empty());
@@ -70,6 +96,9 @@ Future<std::optional<std::string>> IOStream::next_until(std::string_view delimit
 
 Future<void> IOStream::write(std::string_view bytes) { return impl_->write(std::move(bytes)); }
 Future<void> IOStream::write(std::string&& bytes) { return impl_->write(std::move(bytes)); }
+Future<void> IOStream::write(std::span<const std::string_view> pieces) { return impl_->write_pieces(pieces); }
+Future<void> IOStream::write_borrowed(std::string_view bytes) { return impl_->write_borrowed(bytes); }
+std::size_t IOStream::try_write(std::string_view bytes) { return impl_->try_write(bytes); }
 Future<void> IOStream::flush() { return impl_->flush(); }
 Future<void> IOStream::shutdown_write() { return impl_->shutdown_write(); }
 Future<void> IOStream::finish(Duration deadline) { return finish_stream(*impl_, deadline); }

@@ -93,6 +93,11 @@ void StreamImpl::end(std::error_code reason, bool transport_usable) {
   settle_read();
   if (waiters_) {
     for (OutputWaiter& waiter : std::exchange(waiters_->output, {})) waiter.promise.set_error(reason);
+    while (!waiters_->lent.empty()) {
+      LentWrite& write = waiters_->lent.front();
+      if (transport_usable) copy_lent(write);
+      write.fail(reason);
+    }
     for (Promise<void>& watcher : std::exchange(waiters_->peer_ended, {})) watcher.set_value();
     for (Promise<void>& watcher : std::exchange(waiters_->closed, {})) watcher.set_value();
     queue_close_function();

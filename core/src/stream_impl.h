@@ -19,7 +19,7 @@ namespace twinloop::detail {
 
 class StreamImpl;
 
-enum class ReadKind : unsigned char { none, bytes, some, into, some_into, until, until_close, line, record };
+enum class ReadKind : unsigned char { none, bytes, some, peek, into, some_into, until, until_close, line, record };
 
 // What a read looks for: mostly so short that it needs no memory of its own.
 class Delimiter {
@@ -61,16 +61,41 @@ struct OutputWaiter {
   std::uint64_t position;  // flushed: when StreamWaiters::sent has come so far
 };
 
+// A write of memory that its caller lends until the future is done or dropped.
+class LentWrite final : public Pooled, public ListNode, public OperationBase {
+ public:
+  LentWrite(StreamImpl& stream, const char* memory, std::uint64_t position) noexcept
+      : OperationBase(&kHooks), stream_(stream), memory_(memory), position_(position) {}
+
+  const char* memory() const noexcept { return memory_; }
+  std::uint64_t position() const noexcept { return position_; }
+  // In StreamWaiters::sent, of its last byte.
+  void complete();
+  void fail(std::error_code reason);
+  // Both delete it.
+
+ private:
+  static void on_dropped(OperationBase& operation) noexcept;
+  static constexpr Hooks kHooks{&LentWrite::on_dropped, nullptr};
+
+  StreamImpl& stream_;
+  const char* memory_;
+  std::uint64_t position_;
+};
+
 // Who waits for something other than the pending read.
 struct StreamWaiters : Pooled {
   std::vector<OutputWaiter> output;
+  List<LentWrite> lent;
   std::vector<Promise<void>> peer_ended;
   std::vector<Promise<void>> closed;
   Function<void()> close_function;
   std::uint64_t sent = 0;  // bytes that have left since this was made
   bool half_open = false;  // of close_function
 
-  bool empty() const noexcept { return output.empty() && peer_ended.empty() && closed.empty() && !close_function; }
+  bool empty() const noexcept {
+    return output.empty() && lent.empty() && peer_ended.empty() && closed.empty() && !close_function;
+  }
 };
 
 // What was accepted and has not left, and its place among what the loop sends before it polls.
@@ -94,6 +119,9 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
 
   template <class Bytes>
   Future<void> write(Bytes&& bytes);
+  Future<void> write_pieces(std::span<const std::string_view> pieces);
+  Future<void> write_borrowed(std::string_view bytes);
+  std::size_t try_write(std::string_view bytes);
   Future<void> flush();
   Future<void> shutdown_write();
   Future<void> drain_input();
@@ -118,6 +146,7 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   void on_failure(std::error_code error) override;
 
   void send_output();
+  void copy_lent(const LentWrite& write);
 
  private:
   void on_loop_close() noexcept override { lose_loop(); }
@@ -145,6 +174,7 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   std::error_code write_refusal(std::size_t count) const noexcept;
   Future<void> after_append(std::size_t count);
   bool hand_down();
+  void settle_lent();
   void end_output();
   void settle_output();
   Future<void> wait_output(Awaited awaited);
@@ -171,6 +201,7 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   Delimiter delimiter_;
   ReadKind kind_ = ReadKind::none;
   bool nothing_more_ : 1 = false;  // line, record: done because there is no more
+  bool as_view_ : 1 = false;       // the result stays in the buffer
 
   bool reads_ahead_ : 1 = false;      // only reading shows that the peer has gone
   bool peer_end_known_ : 1 = false;   // the fact

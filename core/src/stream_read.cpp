@@ -32,14 +32,18 @@ Future<T> StreamImpl::read(ReadKind kind, std::size_t count, std::string_view de
   if (pending() || discarding_) return Future<T>::failed(Errc::busy);
   deliver_now();
   Future<T> future = OperationAccess::make_future<T>(*this);
+  as_view_ = std::is_same_v<T, std::string_view> || std::is_same_v<T, std::optional<std::string_view>>;
   begin_read(kind, count, delimiter, memory);
   return future;
 }
 template Future<std::string> StreamImpl::read(ReadKind, std::size_t, std::string_view, char*);
+template Future<std::string_view> StreamImpl::read(ReadKind, std::size_t, std::string_view, char*);
 template Future<std::size_t> StreamImpl::read(ReadKind, std::size_t, std::string_view, char*);
 template Future<std::optional<std::string>> StreamImpl::read(ReadKind, std::size_t, std::string_view, char*);
+template Future<std::optional<std::string_view>> StreamImpl::read(ReadKind, std::size_t, std::string_view, char*);
 
 void StreamImpl::begin_read(ReadKind kind, std::size_t count, std::string_view delimiter, char* memory) {
+  input_.unpin();
   kind_ = kind;
   count_ = count;
   delimiter_.assign(delimiter);
@@ -58,6 +62,9 @@ bool StreamImpl::settle_read() {
   switch (kind_) {
     case ReadKind::bytes:
     case ReadKind::into:
+      if (held < count_) break;
+      return complete_read(count_), true;
+    case ReadKind::peek:
       if (held < count_) break;
       return complete_read(count_), true;
     case ReadKind::some:
@@ -98,7 +105,7 @@ bool StreamImpl::settle_delimited() {
 // Nothing more will come.
 bool StreamImpl::settle_at_end() {
   const bool orderly = input_exhausted_;
-  if (orderly && kind_ == ReadKind::until_close) {
+  if (orderly && (kind_ == ReadKind::until_close || kind_ == ReadKind::peek)) {
     complete_read(input_.size());
   } else if (orderly && kind_ == ReadKind::line) {
     complete_read(input_.size(), input_.empty());
@@ -118,15 +125,33 @@ void StreamImpl::complete_read(std::size_t length, bool nothing_more) {
   reserve();
 }
 
+namespace {
+
+// The bytes as the read's caller wants them: as a string of its own or as a view of the buffer.
+template <class Text>
+void emplace_bytes(FutureBase& future, std::string_view bytes) {
+  OperationAccess::emplace<Text>(future, bytes);
+}
+template <class Text>
+void emplace_item(FutureBase& future, std::string_view bytes, bool nothing_more) {
+  if (nothing_more)
+    OperationAccess::emplace<std::optional<Text>>(future);
+  else
+    OperationAccess::emplace<std::optional<Text>>(future, std::in_place, bytes);
+}
+
+}  // namespace
+
 void StreamImpl::deliver(FutureBase& future) {
   const ReadKind kind = std::exchange(kind_, ReadKind::none);
   const std::string_view bytes = input_.view().substr(0, progress_);
   switch (kind) {
     case ReadKind::bytes:
     case ReadKind::some:
+    case ReadKind::peek:
     case ReadKind::until:
     case ReadKind::until_close:
-      OperationAccess::emplace<std::string>(future, bytes);
+      as_view_ ? emplace_bytes<std::string_view>(future, bytes) : emplace_bytes<std::string>(future, bytes);
       break;
     case ReadKind::into:
     case ReadKind::some_into:
@@ -135,17 +160,18 @@ void StreamImpl::deliver(FutureBase& future) {
       break;
     case ReadKind::line:
     case ReadKind::record: {
-      std::optional<std::string> text;
-      if (!nothing_more_) {
-        text = kind == ReadKind::line ? without_line_end(bytes) : bytes.substr(0, bytes.size() - delimiter_.size());
-      }
-      OperationAccess::emplace<std::optional<std::string>>(future, std::move(text));
+      const std::size_t mark = nothing_more_ ? 0 : delimiter_.size();
+      const std::string_view item =
+          kind == ReadKind::line ? without_line_end(bytes) : bytes.substr(0, bytes.size() - mark);
+      as_view_ ? emplace_item<std::string_view>(future, item, nothing_more_)
+               : emplace_item<std::string>(future, item, nothing_more_);
       break;
     }
     case ReadKind::none:
       assert(false && "a reserved read has a kind");
   }
-  input_.consume(progress_);
+  if (kind == ReadKind::peek) return;
+  as_view_ ? input_.pin(progress_) : input_.consume(progress_);
   Scheduler::current().spend_bytes(progress_);
   if (reads_ahead_ && !is_closed()) update_interest();
 }

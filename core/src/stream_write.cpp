@@ -34,6 +34,65 @@ Future<void> StreamImpl::write(Bytes&& bytes) {
 template Future<void> StreamImpl::write(std::string_view&&);
 template Future<void> StreamImpl::write(std::string&&);
 
+Future<void> StreamImpl::write_pieces(std::span<const std::string_view> pieces) {
+  std::size_t count = 0;
+  for (const std::string_view piece : pieces) count += piece.size();
+  if (const std::error_code refusal = write_refusal(count)) return Future<void>::failed(refusal);
+  for (const std::string_view piece : pieces) {
+    if (!piece.empty()) queue().append(piece);
+  }
+  return after_append(count);
+}
+
+std::size_t StreamImpl::try_write(std::string_view bytes) {
+  if (write_refusal(0)) return 0;
+  const std::size_t most = std::min(options_->high_water_mark(), options_->max_write_buffer_size());
+  const std::size_t held = unsent();
+  const std::size_t count = held < most ? std::min(bytes.size(), most - held) : 0;
+  if (count == 0) return 0;
+  queue().append(bytes.substr(0, count));
+  after_append(count).ignore();
+  return count;
+}
+
+Future<void> StreamImpl::write_borrowed(std::string_view bytes) {
+  if (const std::error_code refusal = write_refusal(bytes.size())) return Future<void>::failed(refusal);
+  if (bytes.empty()) return Future<void>::ready();
+  queue().lend(bytes);
+  StreamWaiters& all = waiters();
+  auto* write = new LentWrite(*this, bytes.data(), all.sent + queued());
+  all.lent.push_back(*write);
+  Future<void> done = OperationAccess::make_future<void>(*write);
+  if (!write_blocked_ && queued() > kSendAtOnce) {
+    send_output();
+  } else {
+    loop_->add_flush(*output_);
+  }
+  return done;
+}
+
+void StreamImpl::copy_lent(const LentWrite& write) {
+  if (output_) output_->queue.copy_lent(write.memory());
+}
+
+void LentWrite::complete() {
+  unlink();
+  OperationAccess::emplace<void>(detach<FutureBase>());
+  delete this;
+}
+
+void LentWrite::fail(std::error_code reason) {
+  unlink();
+  fail_pending(reason);
+  delete this;
+}
+
+void LentWrite::on_dropped(OperationBase& operation) noexcept {
+  auto& self = static_cast<LentWrite&>(operation);
+  self.stream_.copy_lent(self);
+  delete &self;
+}
+
 Future<void> StreamImpl::after_append(std::size_t count) {
   if (!write_blocked_ && queued() > kSendAtOnce) {
     send_output();
@@ -87,10 +146,17 @@ bool StreamImpl::hand_down() {
     if (result.status == IoStatus::error) return on_failure(result.error), false;
     if (result.status != IoStatus::ok) return write_blocked_ = true;
     bytes.consume(result.count);
-    if (waiters_) waiters_->sent += result.count;
+    if (!waiters_) continue;
+    waiters_->sent += result.count;
+    settle_lent();
   }
   output_.reset();
   return true;
+}
+
+void StreamImpl::settle_lent() {
+  List<LentWrite>& lent = waiters_->lent;
+  while (!lent.empty() && lent.front().position() <= waiters_->sent) lent.front().complete();
 }
 
 void StreamImpl::end_output() {
@@ -115,7 +181,8 @@ void StreamImpl::end_output() {
 }
 
 void StreamImpl::settle_output() {
-  if (!waiters_ || waiters_->output.empty() || is_closed()) return;
+  if (!waiters_ || is_closed()) return;
+  if (waiters_->output.empty()) return forget_waiters();
   const IoResult below = transport_->flush();
   if (below.status == IoStatus::error) return on_failure(below.error);
   if (below.status == IoStatus::would_block) write_blocked_ = true;

@@ -454,3 +454,176 @@ BEHAVIOUR("a pipelining client does not starve the others", Needs::nothing) {
   expect_equal(mine, "me too\n");
   expect(greedy.near.buffered() < 20'000, "the modest one is served before the greedy one is done");
 }
+
+// ---- reads that leave the bytes where they are, writes that take them from where they lie
+
+BEHAVIOUR("peek gives the next bytes and takes none of them", Needs::nothing) {
+  auto [a, b] = make_pair_streams();
+  co_await a.write("abc");
+  Future<std::string> four = b.peek(4);
+  co_await moment();
+  expect(!four.done(), "it waits for as many as were asked for");
+  co_await a.write("def");
+  const std::string first = co_await std::move(four);
+  expect_equal(first, "abcd");
+  const std::string whole = co_await b.read_bytes(6);
+  expect_equal(whole, "abcdef");
+  co_await a.write("gh");
+  co_await a.shutdown_write();
+  const std::string fewer = co_await b.peek(10);
+  expect_equal(fewer, "gh");
+  const std::string rest = co_await b.read_until_close();
+  expect_equal(rest, "gh");
+  const std::string nothing = co_await b.peek(1);
+  expect_equal(nothing, "");
+}
+
+BEHAVIOUR("a view stays valid while more arrives and after the stream is closed, until the next read", Needs::nothing) {
+  auto [a, b] = make_pair_streams();
+  co_await a.write("first\nsecond\n");
+  const std::string_view first = co_await b.read_until_view("\n");
+  expect_equal(first, "first\n");
+  // What arrives now needs more room than the view's block has.
+  const std::string much(200'000, 'x');
+  Future<void> sent = a.write(much);
+  co_await moment();
+  expect_equal(first, "first\n");
+  const std::string_view second = co_await b.read_until_view("\n");
+  expect_equal(second, "second\n");
+  const std::string_view some = co_await b.read_bytes_view(1000);
+  b.close();
+  expect_equal(some, std::string(1000, 'x'));
+  sent.ignore();
+}
+
+BEHAVIOUR("a view of a record that came in two pieces is contiguous", Needs::nothing) {
+  auto [a, b] = make_pair_streams();
+  co_await a.write("one ");
+  Future<std::optional<std::string_view>> line = b.next_line_view();
+  co_await moment();
+  co_await a.write("line\r\nrest");
+  const std::optional<std::string_view> whole = co_await std::move(line);
+  expect_equal(whole.value_or("nothing"), "one line");
+  a.close();
+  const std::optional<std::string_view> last = co_await b.next_line_view();
+  expect_equal(last.value_or("nothing"), "rest");
+  const std::optional<std::string_view> end = co_await b.next_line_view();
+  expect(!end.has_value(), "then the end");
+}
+
+BEHAVIOUR("a view that is dropped untaken leaves its bytes for the next read", Needs::nothing) {
+  auto [a, b] = make_pair_streams();
+  co_await a.write("kept");
+  Future<std::string_view> dropped = b.read_bytes_view(4);
+  while (!dropped.done()) co_await moment();
+  dropped = Future<std::string_view>();
+  const std::string kept = co_await b.read_bytes(4);
+  expect_equal(kept, "kept");
+}
+
+BEHAVIOUR("views and copies in turn, in pieces of every size, give what was sent", Needs::nothing) {
+  auto [a, b] = make_pair_streams();
+  std::string sent;
+  for (int i = 0; i < 40'000; ++i) sent += std::to_string(i) + "\n";
+  a.write(sent).ignore();
+  a.shutdown_write().ignore();
+  std::string got;
+  for (std::size_t size = 1; got.size() < sent.size(); size = size % 9'000 + 7) {
+    const std::size_t count = std::min(size, sent.size() - got.size());
+    if (size % 2 == 0) {
+      const std::string_view bytes = co_await b.read_bytes_view(count);
+      got += bytes;
+    } else {
+      const std::string bytes = co_await b.read_bytes(count);
+      got += bytes;
+    }
+  }
+  expect(got == sent, "the same bytes");
+}
+
+BEHAVIOUR("pieces are written one behind the other", Needs::nothing) {
+  auto [a, b] = make_pair_streams();
+  const std::string_view pieces[] = {"a", "", "bc", "def"};
+  co_await a.write(pieces);
+  const std::string all = co_await b.read_bytes(6);
+  expect_equal(all, "abcdef");
+}
+
+BEHAVIOUR("try_write takes what makes nobody wait", Needs::nothing) {
+  auto [a, b] = make_pair_streams(StreamOptions().high_water_mark(1000));
+  const std::string much(200'000, 'x');
+  std::size_t taken = 0;
+  for (std::size_t count = 1; count > 0; taken += count) count = a.try_write(much);
+  co_await moment();
+  expect(taken >= 1000 && taken <= 1000 + 64 * 1024, std::to_string(taken));
+  const std::string got = co_await b.read_bytes(taken);
+  expect_equal(got.size(), taken);
+  while (a.unsent() > 0) co_await moment();
+  expect_equal(a.try_write("more"), 4u);
+  a.close();
+  expect_equal(a.try_write("late"), 0u);
+}
+
+BEHAVIOUR("lent memory is used until the write is done, and copied when that is dropped", Needs::nothing) {
+  auto [a, b] = make_pair_streams();
+  std::string lent(300'000, 'l');
+  co_await a.write("before ");
+  Future<void> written = a.write_borrowed(lent);
+  a.write(" behind").ignore();
+  co_await moment();
+  expect(!written.done(), "a pair holds 64 KiB");
+  const std::string first = co_await b.read_bytes(7 + 100'000);
+  written = Future<void>();
+  lent.assign(lent.size(), '?');
+  const std::string rest = co_await b.read_bytes(200'000 + 7);
+  expect(first == "before " + std::string(100'000, 'l'), "what was handed over before");
+  expect(rest == std::string(200'000, 'l') + " behind", "what was copied then, and what came behind it");
+  std::string small = "small";
+  co_await a.write_borrowed(small);
+  small = "?????";
+  const std::string five = co_await b.read_bytes(5);
+  expect_equal(five, "small");
+}
+
+BEHAVIOUR("a close copies lent memory before it says that the write failed, and delivers it", Needs::nothing) {
+  auto [a, b] = make_pair_streams();
+  std::string lent(300'000, 'l');
+  Future<void> written = a.write_borrowed(lent);
+  co_await moment();
+  a.close();
+  co_await expect_failure(std::move(written), Errc::local);
+  lent.assign(lent.size(), '?');
+  const std::string all = co_await b.read_until_close();
+  expect(all == std::string(300'000, 'l'), "as it was lent");
+}
+
+BEHAVIOUR("a pump moves all there is and closes nothing", Needs::nothing) {
+  auto [source, from] = make_pair_streams();
+  auto [to, sink] = make_pair_streams();
+  const std::string much(1'000'000, 'p');
+  source.write(much).ignore();
+  source.shutdown_write().ignore();
+  Future<std::uint64_t> pumping = pump(from, to);
+  const std::string got = co_await sink.read_bytes(much.size());
+  const std::uint64_t moved = co_await std::move(pumping);
+  expect_equal(moved, std::uint64_t{1'000'000});
+  expect(got == much, "the same bytes");
+  expect(!to.is_closed() && !from.is_closed(), "both are open");
+}
+
+BEHAVIOUR("a pump that is dropped loses no byte", Needs::nothing) {
+  auto [source, from] = make_pair_streams();
+  auto [to, sink] = make_pair_streams();
+  std::string numbers;
+  for (int i = 0; i < 50'000; ++i) numbers += std::to_string(i) + " ";
+  source.write(numbers).ignore();
+  source.shutdown_write().ignore();
+  for (int turns = 1; turns < 30; ++turns) {
+    Future<std::uint64_t> pumping = pump(from, to);
+    for (int i = 0; i < turns && !pumping.done(); ++i) co_await moment();
+  }
+  Future<std::uint64_t> last = pump(from, to);
+  const std::string got = co_await sink.read_bytes(numbers.size());
+  expect(got == numbers, "every byte once");
+  co_await std::move(last);
+}

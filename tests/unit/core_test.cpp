@@ -84,10 +84,6 @@ TEST_CASE("the input buffer gives back what it was given, and its memory when em
     const std::size_t count = random() % (buffer.size() + 1);
     taken += buffer.view().substr(0, count);
     buffer.consume(count);
-    if (round % 100 == 0 && !buffer.empty()) {
-      buffer.prepend(std::string_view(taken).substr(taken.size() - std::min<std::size_t>(taken.size(), 50)));
-      taken.resize(taken.size() - std::min<std::size_t>(taken.size(), 50));
-    }
     if (round % 37 == 0) buffer.shrink();
   }
   taken += buffer.view();

@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -122,6 +123,9 @@ class IOStream {
   Future<std::string> read_some(std::size_t max_bytes = 64 * 1024);
   // What there is, at least one byte.
 
+  Future<std::string> peek(std::size_t count);
+  // The next `count` bytes without taking them: the next read gets them again.  Fewer only at the peer's end.
+
   Future<std::size_t> read_into(std::span<char> memory);
   // Fills `memory`, which must live until the future is done or dropped; gives its size.
   Future<std::size_t> read_some_into(std::span<char> memory);
@@ -145,6 +149,13 @@ class IOStream {
   // The next record without its delimiter; no value at an end behind a whole record.  An end within a record fails with
   // `truncated`, and the piece stays readable.
 
+  // The same without a copy: the bytes stay in the stream's buffer, and the view is valid until the next read on this stream starts
+  // or the stream is destroyed.  Closing the stream does not end it.
+  Future<std::string_view> read_bytes_view(std::size_t count);
+  Future<std::string_view> read_some_view(std::size_t max_bytes = 64 * 1024);
+  Future<std::string_view> read_until_view(std::string_view delimiter, std::size_t max_bytes = kNoLimit);
+  Future<std::optional<std::string_view>> next_line_view(std::size_t max_bytes = 64 * 1024);
+
   // ---- writing
 
   Future<void> write(std::string_view bytes);
@@ -153,6 +164,17 @@ class IOStream {
   // Accepts the bytes (copied, or taken over) and completes at once while little is unsent, else when the unsent bytes have
   // fallen to half the high-water mark: awaiting it is back-pressure.  Accepted bytes leave together, just before the loop
   // polls.  Dropping the future takes nothing back.  (Tornado's write completes on hand-over to the kernel: that is flush().)
+
+  Future<void> write(std::span<const std::string_view> pieces);
+  // All of them, one behind the other.
+
+  Future<void> write_borrowed(std::string_view bytes);
+  // Without a copy: the memory must live until the future is done (the bytes were handed over, or the stream is closed) or dropped;
+  // what is then unsent is copied.  Worth it from some KiB on.
+
+  std::size_t try_write(std::string_view bytes);
+  // Accepts what a write() would take without making anybody wait, and says how many of the bytes that were: none when the high-water
+  // mark is reached or nothing can be written any more.
 
   Future<void> flush();
   // Completes when everything accepted before it was handed to the operating system or the browser.
@@ -211,5 +233,9 @@ class IOStream {
   void set_close_function(detail::Function<void()> callback, bool half_open);
   std::unique_ptr<detail::StreamImpl> impl_;
 };
+
+Future<std::uint64_t> pump(IOStream& from, IOStream& to);
+// Writes to `to` what comes from `from`, not faster than it is taken, until the peer's end; gives how many bytes that were.  Neither
+// stream is closed.  Both must outlive it; dropping it loses no byte: what was read is written.
 
 }  // namespace twinloop
