@@ -174,8 +174,8 @@ std::string missing(Needs have, Needs need) {
 
 const std::vector<Behaviour>& behaviours() { return table(); }
 
-Registration::Registration(const char* name, Needs needs, Future<void> (*run)()) {
-  table().push_back({name, needs, run});
+Registration::Registration(std::string name, Needs needs, std::function<Future<void>()> run) {
+  table().push_back({std::move(name), needs, std::move(run)});
 }
 
 ExpectationFailed::ExpectationFailed(std::string_view what, const Location& where)
@@ -196,7 +196,7 @@ std::string detail::shown(std::string_view text) {
 Future<int> run_behaviours(Needs have, std::string_view filter, void (*print)(std::string_view line)) {
   std::vector<const Behaviour*> chosen;
   for (const Behaviour& behaviour : table()) {
-    if (std::string_view(behaviour.name).find(filter) != std::string_view::npos) chosen.push_back(&behaviour);
+    if (behaviour.name.find(filter) != std::string_view::npos) chosen.push_back(&behaviour);
   }
   print("1.." + std::to_string(chosen.size()));
   int status = 0;

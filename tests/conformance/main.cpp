@@ -70,7 +70,7 @@ std::string words(Needs needs) {
 int print_needs(const std::vector<Driver>& all) {
   for (const Driver& driver : all) std::printf("backend\t%s\t%s\n", driver.name.c_str(), words(driver.have).c_str());
   for (const Behaviour& behaviour : testing::behaviours()) {
-    std::printf("behaviour\t%s\t%s\n", behaviour.name, words(behaviour.needs).c_str());
+    std::printf("behaviour\t%s\t%s\n", behaviour.name.c_str(), words(behaviour.needs).c_str());
   }
   return 0;
 }

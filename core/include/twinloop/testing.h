@@ -77,15 +77,16 @@ constexpr bool covers(Needs have, Needs need) noexcept {
 }
 
 struct Behaviour {
-  const char* name;  // a sentence
+  std::string name;  // a sentence
   Needs needs;
-  Future<void> (*run)();
+  std::function<Future<void>()> run;
 };
 
 const std::vector<Behaviour>& behaviours();
 
 struct Registration {
-  Registration(const char* name, Needs needs, Future<void> (*run)());
+  Registration(std::string name, Needs needs, std::function<Future<void>()> run);
+  // BEHAVIOUR makes one; a table of cases makes one for each itself.
 };
 
 class ExpectationFailed : public Error {

@@ -1,0 +1,370 @@
+// The closing table of docs/closing.md, cell by cell: what ends a stream, in which state it is, and who hears of it, in which order.
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fixtures.h"
+#include "twinloop/net.h"
+#include "twinloop/timing.h"
+
+using namespace std::chrono_literals;
+using namespace twinloop;
+using namespace twinloop::testing;
+
+namespace {
+
+constexpr std::size_t kWanted = 1000;               // by the pending read
+constexpr std::size_t kMuch = 24 * 1024 * 1024;     // more than the kernel takes of a peer that does not read
+constexpr std::string_view kUnread = "0123456789";  // in front of the end
+
+// ---- what carries the bytes
+
+struct Ends {
+  IOStream ours;
+  IOStream peer;
+};
+
+struct Carrier {
+  const char* name;
+  Needs needs;
+  const char* url;  // null: a pair
+};
+
+constexpr Carrier kCarriers[] = {
+    {"pair", Needs::nothing, nullptr},
+    {"tcp", Needs::tcp | Needs::listen, "tcp://127.0.0.1:0"},
+    {"ws", Needs::tcp | Needs::listen, "ws://127.0.0.1:0/"},
+};
+
+StreamOptions options_of_ours() { return StreamOptions().max_buffer_size(8 * 1024).high_water_mark(1024); }
+
+Future<Ends> open_ends(const Carrier& carrier) {
+  if (carrier.url == nullptr) {
+    auto [ours, peer] = make_pair_streams(options_of_ours());
+    co_return Ends{std::move(ours), std::move(peer)};
+  }
+  Listener listener = co_await listen(carrier.url);
+  Future<IOStream> accepting = listener.accept();
+  ConnectOptions options;
+  options.set_stream(options_of_ours());
+  IOStream ours = co_await connect(listener.url(), std::move(options));
+  IOStream peer = co_await std::move(accepting);
+  co_return Ends{std::move(ours), std::move(peer)};
+}
+
+// ---- the cells
+
+enum class Event {
+  peer_half_closes,
+  peer_closes,
+  peer_resets,
+  overflows,
+  closed_here,
+  closed_twice,
+  closed_by_both,
+  closed_in_its_callback,
+  aborted_here,
+  destroyed,
+};
+
+constexpr std::pair<Event, const char*> kEvents[] = {
+    {Event::peer_half_closes, "the peer half-closes"},
+    {Event::peer_closes, "the peer closes"},
+    {Event::peer_resets, "the peer resets"},
+    {Event::overflows, "the input overflows"},
+    {Event::closed_here, "it is closed here"},
+    {Event::closed_twice, "it is closed twice"},
+    {Event::closed_by_both, "both ends close at once"},
+    {Event::closed_in_its_callback, "its callback closes it after the peer's half-close"},
+    {Event::aborted_here, "it is aborted here"},
+    {Event::destroyed, "it is destroyed"},
+};
+
+enum class Unread { nothing, in_the_stream, below_it };
+
+struct Cell {
+  Event event;
+  bool read_pending;
+  bool write_pending;
+  Unread unread;
+  bool half_open;  // of the close callback
+
+  std::string text() const {
+    std::string words = read_pending ? "read pending" : "no read";
+    words += write_pending ? ", write pending" : ", no write";
+    words += unread == Unread::nothing         ? ", nothing unread"
+             : unread == Unread::in_the_stream ? ", bytes unread in the stream"
+                                               : ", bytes unread below it";
+    return words + (half_open ? ", half-open callback" : "");
+  }
+};
+
+bool exists(const Cell& cell) {
+  // Only a read that waits lets the input grow beyond what is read ahead, and it takes what lies below.
+  if (cell.event == Event::overflows && !cell.read_pending) return false;
+  if (cell.read_pending && cell.unread == Unread::below_it) return false;
+  // A half-open callback does not run at the peer's end, so it cannot close anything then.
+  return cell.event != Event::closed_in_its_callback || !cell.half_open;
+}
+
+// ---- what must happen
+
+enum class Fate { stays, fails };
+
+struct Outcome {
+  Errc reason;  // of error(), and of what fails
+  Fate closed;  // fails: the stream is closed
+  Fate read;    // fails: also later reads that the buffer cannot satisfy
+  Errc read_reason;
+};
+
+Outcome outcome_of(Event event) {
+  switch (event) {
+    case Event::peer_half_closes:
+    case Event::peer_closes:
+      return {Errc::end, Fate::stays, Fate::fails, Errc::end};
+    case Event::peer_resets:
+      return {Errc::reset, Fate::fails, Fate::fails, Errc::reset};
+    case Event::overflows:
+      return {Errc::overflow, Fate::fails, Fate::fails, Errc::overflow};
+    case Event::closed_in_its_callback:
+      return {Errc::local, Fate::fails, Fate::fails, Errc::end};
+    case Event::closed_here:
+    case Event::closed_twice:
+    case Event::closed_by_both:
+    case Event::aborted_here:
+    case Event::destroyed:
+      break;
+  }
+  return {Errc::local, Fate::fails, Fate::fails, Errc::local};
+}
+
+// In which order the waiting learn of an ending that closes at once.
+std::string order_of(const Cell& cell) {
+  std::string order;
+  if (cell.read_pending) order += "read ";
+  if (cell.write_pending) order += "write ";
+  return order + "peer_ended closed callback ";
+}
+
+// ---- what happens
+
+struct Record {
+  std::string order;
+  Errc read = Errc::end;
+  Errc write = Errc::end;
+  bool write_done = false;
+  int callbacks = 0;
+
+  bool has(std::string_view what) const { return order.find(std::string(what) + " ") != std::string::npos; }
+};
+
+Future<void> note_read(Future<std::string> reading, Record& record) {
+  const Result<std::string> result = co_await as_result(std::move(reading));
+  record.order += "read ";
+  record.read = result.ok() ? Errc::busy : result.reason();
+}
+
+Future<void> note_write(Future<void> writing, Record& record) {
+  const Result<void> result = co_await as_result(std::move(writing));
+  record.order += "write ";
+  record.write_done = result.ok();
+  if (!result.ok()) record.write = result.reason();
+}
+
+Future<void> note(Future<void> fact, const char* name, Record& record) {
+  co_await std::move(fact);
+  record.order += name;
+  record.order += ' ';
+}
+
+// Waits for what must come, for as long as that may take on a busy machine.
+Future<void> until(std::function<bool()> condition) {
+  const TimePoint end = IOLoop::current().after(20s);
+  while (!condition() && IOLoop::current().clock() < end) co_await sleep_for(1ms);
+}
+
+Future<void> some_turns() {
+  for (int i = 0; i < 10; ++i) co_await moment();
+  co_await sleep_for(2ms);
+}
+
+class Trial {
+ public:
+  Trial(const Carrier& carrier, const Cell& cell) : carrier_(carrier), cell_(cell), expected_(outcome_of(cell.event)) {}
+
+  Future<void> run() {
+    Ends ends = co_await open_ends(carrier_);
+    ours_ = std::make_unique<IOStream>(std::move(ends.ours));
+    peer_ = std::move(ends.peer);
+    co_await prepare();
+    set_close_callback();
+    co_await happen();
+    co_await until([this] { return settled(); });
+    co_await some_turns();
+    check();
+    co_await check_unread();
+    ours_.reset();  // runs a half-open callback that had nothing to tell yet
+    peer_ = IOStream();
+    co_await some_turns();
+  }
+
+ private:
+  Future<void> prepare() {
+    if (cell_.unread != Unread::nothing) co_await peer_.write(kUnread);
+    if (cell_.unread == Unread::in_the_stream) {
+      const std::string seen = co_await ours_->peek(kUnread.size());
+      expect_equal(seen, kUnread);
+    }
+    if (cell_.unread == Unread::below_it) co_await some_turns();
+    const std::size_t wanted = cell_.event == Event::overflows ? kMuch : kWanted;
+    if (cell_.read_pending) waiting_.push_back(note_read(ours_->read_bytes(wanted), record_));
+    if (cell_.write_pending) waiting_.push_back(note_write(ours_->write(std::string(kMuch, 'w')), record_));
+    waiting_.push_back(note(ours_->peer_ended(), "peer_ended", record_));
+    waiting_.push_back(note(ours_->closed(), "closed", record_));
+    co_await some_turns();
+    expect_equal(record_.order, "");
+  }
+
+  void set_close_callback() {
+    const auto callback = [this] {
+      record_.order += "callback ";
+      ++record_.callbacks;
+      if (cell_.event == Event::closed_in_its_callback) ours_->close();
+    };
+    ours_->set_close_callback(callback, cell_.half_open);
+  }
+
+  Future<void> happen() {
+    switch (cell_.event) {
+      case Event::peer_half_closes:
+      case Event::closed_in_its_callback:
+        peer_.shutdown_write().ignore();
+        break;
+      case Event::peer_closes:
+        peer_.close();
+        break;
+      case Event::peer_resets:
+        peer_.abort();
+        break;
+      case Event::overflows:
+        peer_.write(std::string(kMuch, 'o')).ignore();
+        break;
+      case Event::closed_here:
+        ours_->close();
+        break;
+      case Event::closed_twice:
+        ours_->close();
+        ours_->close();
+        break;
+      case Event::closed_by_both:
+        peer_.close();
+        ours_->close();
+        break;
+      case Event::aborted_here:
+        ours_->abort();
+        break;
+      case Event::destroyed:
+        ours_.reset();
+        break;
+    }
+    co_return;
+  }
+
+  bool closes() const { return expected_.closed == Fate::fails; }
+
+  bool settled() const {
+    if (!record_.has("peer_ended") || (closes() && !record_.has("closed"))) return false;
+    if (cell_.read_pending && !record_.has("read")) return false;
+    if (cell_.write_pending && closes() && !record_.has("write")) return false;
+    return record_.callbacks > 0 || (cell_.half_open && !closes());
+  }
+
+  void check() const {
+    const std::string where = cell_.text() + ": " + record_.order;
+    if (cell_.read_pending) expect(record_.read == expected_.read_reason, where + name(record_.read).data());
+    if (cell_.write_pending) check_write(where);
+    expect_equal(record_.callbacks, closes() || !cell_.half_open || closed_late() ? 1 : 0);
+    if (cell_.event != Event::closed_in_its_callback && closes()) {
+      expect(record_.order == order_of(cell_), where + "instead of " + order_of(cell_));
+    }
+    if (cell_.event == Event::destroyed) return;
+    if (closed_late()) return;
+    expect(ours_->is_closed() == closes(), where);
+    expect(reason_of(ours_->error()) == expected_.reason, where + name(reason_of(ours_->error())).data());
+    expect(ours_->input_ended() || closes(), where);
+  }
+
+  // A peer that closed takes what we go on writing for a while, and then resets.
+  bool closed_late() const { return cell_.event == Event::peer_closes && cell_.write_pending && record_.has("closed"); }
+
+  void check_write(const std::string& where) const {
+    if (cell_.event == Event::peer_closes) {
+      expect(!record_.has("write") || record_.write_done || record_.write == Errc::reset, where);
+    } else if (closes()) {
+      expect(!record_.write_done && record_.write == expected_.reason, where + name(record_.write).data());
+    } else {
+      expect(!record_.has("write"), where + "a half-close leaves the writes alone");
+    }
+  }
+
+  // What the stream had received can still be read, whatever ended it; then comes the reason.
+  Future<void> check_unread() {
+    if (cell_.event == Event::destroyed) co_return;
+    if (cell_.unread == Unread::in_the_stream) {
+      const std::string unread = co_await ours_->read_bytes(kUnread.size());
+      expect_equal(unread, kUnread);
+    }
+    if (cell_.unread == Unread::below_it && !closes() && !closed_late()) {
+      const std::string unread = co_await ours_->read_bytes(kUnread.size());
+      expect_equal(unread, kUnread);
+    }
+    if (cell_.event == Event::overflows || closed_late()) co_return;
+    const Result<std::string> more = co_await as_result(ours_->read_bytes(kWanted));
+    expect(!more.ok() && more.reason() == expected_.reason, cell_.text() + ": the read after it");
+    if (!closes()) co_return;
+    const Result<void> written = co_await as_result(ours_->write("late"));
+    expect(!written.ok() && written.reason() == expected_.reason, cell_.text() + ": the write after it");
+    const Result<void> ended = co_await as_result(ours_->peer_ended());
+    const Result<void> closed = co_await as_result(ours_->closed());
+    expect(ended.ok() && closed.ok(), "the facts stay facts");
+  }
+
+  const Carrier& carrier_;
+  const Cell cell_;
+  const Outcome expected_;
+  Record record_;
+  std::unique_ptr<IOStream> ours_;
+  IOStream peer_;
+  std::vector<Future<void>> waiting_;
+};
+
+Future<void> try_all(const Carrier& carrier, Event event) {
+  for (const bool read : {false, true}) {
+    for (const bool write : {false, true}) {
+      for (const Unread unread : {Unread::nothing, Unread::in_the_stream, Unread::below_it}) {
+        for (const bool half_open : {false, true}) {
+          const Cell cell{event, read, write, unread, half_open};
+          if (!exists(cell)) continue;
+          Trial trial(carrier, cell);
+          co_await trial.run();
+        }
+      }
+    }
+  }
+}
+
+const std::vector<std::unique_ptr<Registration>> registered = [] {
+  std::vector<std::unique_ptr<Registration>> all;
+  for (const Carrier& carrier : kCarriers) {
+    for (const auto& [event, words] : kEvents) {
+      const std::string sentence = std::string("closing: ") + words + ", over " + carrier.name;
+      all.push_back(std::make_unique<Registration>(sentence, carrier.needs,
+                                                   [&carrier, event = event] { return try_all(carrier, event); }));
+    }
+  }
+  return all;
+}();
+
+}  // namespace
