@@ -59,7 +59,7 @@ Result<std::unique_ptr<Acceptor>> listen_at(Reactor& reactor, const Address& add
 bool PosixNetwork::carries(std::string_view scheme) const noexcept { return scheme == "tcp" || scheme == "stdio"; }
 
 std::string_view PosixNetwork::alternatives() const noexcept {
-  return "there are tcp://host:port, stdio: and pair:, and ws:// where it was built in";
+  return "there are tcp://host:port, tls://, ws://, wss://, stdio: and pair:, as far as they were built in";
 }
 
 Future<std::unique_ptr<Transport>> PosixNetwork::connect(Url url, const ConnectOptions&) {

@@ -38,6 +38,7 @@ constexpr std::array kEntries = {
     Entry{Errc::descriptors_exhausted, "descriptors_exhausted", "no file descriptor is available"},
     Entry{Errc::bad_descriptor, "bad_descriptor", "no such file descriptor is open or watched"},
     Entry{Errc::plaintext_before_tls, "plaintext_before_tls", "bytes arrived before TLS started"},
+    Entry{Errc::bad_certificate, "bad_certificate", "a certificate was not accepted"},
     Entry{Errc::io, "io", "input/output error"},
 };
 
@@ -63,6 +64,7 @@ bool ends_a_stream(Errc reason) noexcept {
     case Errc::reset:
     case Errc::truncated:
     case Errc::protocol:
+    case Errc::bad_certificate:
     case Errc::overflow:
     case Errc::unsatisfiable_read:
     case Errc::idle_timeout:
@@ -149,6 +151,8 @@ std::string_view advice(Errc code) noexcept {
       return "Remove its handler before the descriptor is closed; regular files cannot be watched.";
     case Errc::plaintext_before_tls:
       return "An attacker or a confused peer spoke too early; close.";
+    case Errc::bad_certificate:
+      return "The message says which and why: its dates, its host, its authority, its key.";
     case Errc::io:
       return "The message carries the system's own words.";
   }

@@ -119,6 +119,7 @@ std::error_code IOStream::error() const noexcept { return impl_->error(); }
 std::size_t IOStream::buffered() const noexcept { return impl_->buffered(); }
 std::size_t IOStream::unsent() const noexcept { return impl_->unsent(); }
 std::string IOStream::description() const { return impl_->description(); }
+const TlsSession* IOStream::tls() const noexcept { return impl_->tls(); }
 
 std::unique_ptr<Transport> IOStream::detach(std::string& leftover) {
   std::unique_ptr<Transport> transport = impl_->detach(leftover);

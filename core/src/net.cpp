@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::size_t kAccepted = 16;  // connections that wait for accept() before the kernel's backlog does
 
-const detail::SchemeEntry* find_filter(std::string_view scheme) noexcept {
+const detail::SchemeEntry* find_scheme(std::string_view scheme) noexcept {
   for (const detail::SchemeEntry& entry : detail::builtin_schemes()) {
     if (entry.scheme == scheme) return &entry;
   }
@@ -32,6 +32,13 @@ const detail::SchemeEntry* find_filter(std::string_view scheme) noexcept {
   throw Error(Errc::unknown_scheme, std::string(verb) + " " + url.to_string() + ": '" + url.scheme +
                                         "' is unknown here; " +
                                         std::string(IOLoop::current().backend().network().alternatives()));
+}
+
+const detail::SchemeEntry& find_filter(const char* verb, const Url& url) {
+  const detail::SchemeEntry* filter = find_scheme(url.scheme);
+  if (filter == nullptr) refuse_scheme(verb, url);
+  if (filter->missing.empty()) return *filter;
+  throw Error(Errc::not_supported, std::string(verb) + " " + url.to_string() + ": " + std::string(filter->missing));
 }
 
 std::uint16_t default_port(std::string_view scheme) noexcept { return scheme == "ws" ? 80 : scheme == "wss" ? 443 : 0; }
@@ -53,10 +60,9 @@ Future<IOStream> connect_url(Url url, const ConnectOptions& options) {
     std::unique_ptr<Transport> transport = co_await network.connect(url, options);
     co_return IOStream(std::move(transport), options.stream);
   }
-  const detail::SchemeEntry* filter = find_filter(url.scheme);
-  if (filter == nullptr) refuse_scheme("connect", url);
-  IOStream lower = co_await connect_url(lower_url(url, filter->below), options);
-  co_return co_await filter->connect(std::move(lower), url, options);
+  const detail::SchemeEntry& filter = find_filter("connect", url);
+  IOStream lower = co_await connect_url(lower_url(url, filter.below), options);
+  co_return co_await filter.connect(std::move(lower), url, options);
 }
 
 // Connections of a raw carrier.  They are taken ahead of accept(), so that none is lost when an accept() is dropped.
@@ -187,10 +193,10 @@ Future<Listener> listen_url(Url url, ListenOptions options) {
     std::unique_ptr<Acceptor> acceptor = co_await network.listen(url, options);
     co_return Listener(std::make_unique<RawListener>(std::move(acceptor), stream_options));
   }
-  const detail::SchemeEntry* filter = find_filter(url.scheme);
-  if (filter == nullptr) refuse_scheme("listen", url);
-  Listener below = co_await listen_url(lower_url(url, filter->below), options);
-  co_return Listener(std::make_unique<FilterListener>(std::move(below), *filter, std::move(url), std::move(options)));
+  const detail::SchemeEntry& filter = find_filter("listen", url);
+  if (filter.check_listener != nullptr) filter.check_listener(url, options);
+  Listener below = co_await listen_url(lower_url(url, filter.below), options);
+  co_return Listener(std::make_unique<FilterListener>(std::move(below), filter, std::move(url), std::move(options)));
 }
 
 }  // namespace

@@ -140,6 +140,7 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   std::size_t buffered() const noexcept { return input_.size(); }
   std::size_t unsent() const noexcept { return queued() + (transport_ ? transport_->pending_output() : 0); }
   std::string description() const { return transport_ ? transport_->description() : std::string(); }
+  const TlsSession* tls() const noexcept { return transport_ ? transport_->tls() : nullptr; }
 
   void on_ready(bool readable, bool writable) override;
   void on_peer_end() override;

@@ -90,6 +90,7 @@ class FaultyTransport final : public Transport, public TransportListener, public
   void set_listener(TransportListener* listener) noexcept override { listener_ = listener; }
   bool reports_end_early() const noexcept override { return below_->reports_end_early(); }
   std::string description() const override { return "faulty " + below_->description(); }
+  const TlsSession* tls() const noexcept override { return below_->tls(); }
 
   void on_turn() override {
     denied_ = false;

@@ -45,6 +45,7 @@ class WebSocketTransport final : public Transport, private TransportListener, pr
   void want(bool read, bool write) override;
   void set_listener(TransportListener* listener) noexcept override;
   std::string description() const override { return description_; }
+  const TlsSession* tls() const noexcept override { return lower_ != nullptr ? lower_->tls() : nullptr; }
 
  private:
   // Sends our Close when the program does not within the time that it has after the peer's.

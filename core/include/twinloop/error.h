@@ -37,6 +37,7 @@ enum class Errc {
   descriptors_exhausted,  // no file descriptor left, or one that select cannot watch
   bad_descriptor,         // it is not open, not watched, or of a kind that cannot be watched
   plaintext_before_tls,   // bytes arrived in the clear where TLS had to start
+  bad_certificate,        // of the peer's or of ours, not accepted; the message says whose and why
   io,                     // any other error of the system, in the message
 };
 

@@ -224,6 +224,8 @@ class IOStream {
   std::size_t unsent() const noexcept;
   std::string description() const;
   // For messages: "tcp://127.0.0.1:4711".
+  const TlsSession* tls() const noexcept;
+  // What was agreed where the bytes go over TLS (twinloop/tls.h), else nullptr.  Lives until the stream is closed.
 
   std::unique_ptr<Transport> detach(std::string& leftover);
   // Takes the transport out, to build another on top of it; what was received and not read goes to `leftover`.  Only while open

@@ -14,6 +14,12 @@
 
 namespace twinloop {
 
+class TlsClientContext;
+class TlsServerContext;
+namespace detail {
+class TlsState;
+}
+
 struct ConnectOptions {
   ConnectOptions() = default;
   ConnectOptions& set_stream(const StreamOptions& options) { return stream = options, *this; }
@@ -22,12 +28,15 @@ struct ConnectOptions {
   ConnectOptions& add_header(std::string name, std::string value) {
     return headers.emplace_back(std::move(name), std::move(value)), *this;
   }
+  ConnectOptions& set_tls(const TlsClientContext& context);
+  // Needs twinloop/tls.h.
 
   StreamOptions stream;
   Duration timeout = std::chrono::seconds(30);  // over everything: resolving, connecting, handshakes
   std::vector<std::string> protocols;           // WebSocket subprotocols to offer
   std::vector<std::pair<std::string, std::string>>
-      headers;  // of a WebSocket's opening request; a browser cannot send any
+      headers;                            // of a WebSocket's opening request; a browser cannot send any
+  std::shared_ptr<detail::TlsState> tls;  // of tls:// and wss://; null: the system's authorities are trusted
 };
 
 struct ListenOptions {
@@ -35,6 +44,8 @@ struct ListenOptions {
   ListenOptions& set_stream(const StreamOptions& options) { return stream = options, *this; }
   ListenOptions& add_origin(std::string origin) { return origins.push_back(std::move(origin)), *this; }
   ListenOptions& set_handshake_timeout(Duration time) { return handshake_timeout = time, *this; }
+  ListenOptions& set_tls(const TlsServerContext& context);
+  // tls:// and wss:// need it, and it needs twinloop/tls.h.
 
   StreamOptions stream;
   std::vector<std::string> origins;    // WebSocket: Origins allowed besides the server's own; "*" allows all
@@ -42,6 +53,7 @@ struct ListenOptions {
   Duration handshake_timeout = std::chrono::seconds(10);
   std::size_t max_handshakes = 1024;  // connections that may be in their handshake at once
   int backlog = 1024;
+  std::shared_ptr<detail::TlsState> tls;
 };
 
 Future<IOStream> connect(std::string url, ConnectOptions options = {});

@@ -19,6 +19,8 @@
 
 namespace twinloop {
 
+class TlsSession;
+
 using ConstBytes = std::span<const std::byte>;
 using Bytes = std::span<std::byte>;
 
@@ -88,6 +90,9 @@ class Transport {
   virtual bool close_may_lose_output() const noexcept { return true; }
   // Whether closing with unread input can lose what was handed down before (a TCP reset does).  Where it cannot, a closed stream
   // does not linger for the peer's end.
+
+  virtual const TlsSession* tls() const noexcept { return nullptr; }
+  // What was agreed where these bytes go over TLS, by this transport or one below it; else nullptr (twinloop/tls.h).
 
   virtual std::string description() const { return {}; }
   // For messages: "tcp://127.0.0.1:4711".

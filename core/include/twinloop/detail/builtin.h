@@ -32,6 +32,10 @@ struct SchemeEntry {
   std::string_view below;
   Future<IOStream> (*connect)(IOStream lower, const Url& url, const ConnectOptions& options);
   Future<IOStream> (*accept)(IOStream lower, const Url& url, const ListenOptions& options);
+  void (*check_listener)(const Url& url, const ListenOptions& options) = nullptr;
+  // Throws before anything listens where the options lack what accept() needs.
+  std::string_view missing = {};
+  // "this build has no OpenSSL": then connect and accept are null.
 };
 
 std::span<const BackendEntry> builtin_backends() noexcept;

@@ -1,0 +1,33 @@
+// A client's sessions, to be resumed.
+#pragma once
+
+#include <cstddef>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "protocols/tls/openssl.h"
+
+namespace twinloop::detail {
+
+class TlsSessionCache {
+ public:
+  explicit TlsSessionCache(std::size_t max) noexcept : max_(max) {}
+
+  void put(const std::string& server, SslSessionPtr session);
+  // The oldest makes room.
+
+  SslSessionPtr take(const std::string& server);
+  // The newest; null when there is none.  One of TLS 1.3 is given once only, so that nobody can tell by a ticket that two
+  // connections are the same client's (RFC 8446 C.4).
+
+  void clear() noexcept;
+
+ private:
+  std::mutex mutex_;
+  std::size_t max_;
+  std::vector<std::pair<std::string, SslSessionPtr>> sessions_;  // oldest first
+};
+
+}  // namespace twinloop::detail
