@@ -30,22 +30,11 @@ void run(Future<void> (*work)()) {
   loop.wind_down(30s);
 }
 
-struct Ends {
-  Ends(IOStream one, IOStream other) noexcept : client(std::move(one)), server(std::move(other)) {}
-  IOStream client;
-  IOStream server;
-};
-
 Future<Ends> shake_hands(Ends below, TlsClientContext client, TlsServerContext server, std::string host = "localhost") {
   Future<IOStream> accepting = start_tls(std::move(below.server), server);
   IOStream connected = co_await start_tls(std::move(below.client), client, host);
   IOStream accepted = co_await std::move(accepting);
   co_return Ends(std::move(connected), std::move(accepted));
-}
-
-Ends make_pipe() {
-  auto [a, b] = make_pair_streams();
-  return {std::move(a), std::move(b)};
 }
 
 Future<Ends> make_ends() {
@@ -78,51 +67,6 @@ void check_open(const Outcome& outcome) {
   INFO((outcome.server.ok() ? "" : outcome.server.failure().message()));
   REQUIRE(outcome.client.ok());
   REQUIRE(outcome.server.ok());
-}
-
-// What goes over the wire between two ends passes here, and can be cut.
-class Wire {
- public:
-  Wire() : left_(make_pipe()), right_(make_pipe()) {
-    there_ = copy(left_.server, right_.client, sent_there);
-    back_ = copy(right_.client, left_.server, sent_back);
-  }
-  Ends ends() { return {std::move(left_.client), std::move(right_.server)}; }
-
-  void cut() {
-    stop();
-    left_.server.close();
-    right_.client.close();
-  }
-  void stop() {
-    there_ = Future<void>();
-    back_ = Future<void>();
-  }
-  IOStream& to_client() { return left_.server; }
-
-  std::string sent_there;
-  std::string sent_back;
-
- private:
-  static Future<void> copy(IOStream& from, IOStream& to, std::string& record) {
-    for (;;) {
-      Result<std::string> bytes = co_await as_result(from.read_some());
-      if (!bytes.ok()) co_return;
-      record += *bytes;
-      co_await to.write(std::move(*bytes));
-    }
-  }
-
-  Ends left_;
-  Ends right_;
-  Future<void> there_;
-  Future<void> back_;
-};
-
-std::string pattern(std::size_t size) {
-  std::string text(size, '\0');
-  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>(i * 31 + i / 251);
-  return text;
 }
 
 Future<void> send_and_end(IOStream& stream, std::string bytes) {
