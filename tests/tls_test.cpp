@@ -128,6 +128,29 @@ TEST_CASE("tls: a carrier that moves a few bytes at a time, and often none, carr
   });
 }
 
+TEST_CASE("tls: a ticket that comes in pieces holds up the writes in between, and breaks nothing") {
+  run([]() -> Future<void> {
+    const Issued alice = authority().issue(Wish("alice"));
+    const TlsServerContext server(
+        server_options().add_authority(authority().certificate()).verify(TlsVerify::required));
+    SSL_CTX_set_max_send_fragment(server.state()->material()->context.get(), 512);  // a ticket holds the certificate
+    for (unsigned seed = 1; seed <= 6; ++seed) {
+      auto [a, b] = make_pair_transports();
+      const Faults slow = Faults().seed(seed).max_read(3).would_block(30);
+      Ends below(IOStream(twinloop::testing::make_faulty_transport(std::move(a), slow)), IOStream(std::move(b)));
+      Ends ends =
+          co_await shake_hands(std::move(below), TlsClientContext(client_options().identity(alice.identity())), server);
+      std::string said;
+      while (said.size() < 400) {
+        co_await ends.client.write("x");
+        co_await ends.client.flush();
+        said += co_await ends.server.read_some();
+      }
+      co_await exchange(ends, 10'000);
+    }
+  });
+}
+
 TEST_CASE("tls: what is written in one turn is one record, and 16 KiB are the most") {
   run([]() -> Future<void> {
     Wire wire;

@@ -142,9 +142,9 @@ void TlsState::replace_identity(TlsIdentity identity) {
   }
 }
 
-// A client's sessions were begun by who it was before.
+// A client's sessions were begun by who it was before, and a server's tickets hold certificates that may not be good any more.
 void TlsState::adopt(std::shared_ptr<TlsMaterial> material) {
-  keep_ticket_keys(material_->context.get(), material->context.get());
+  if (verify() == TlsVerify::none) keep_ticket_keys(material_->context.get(), material->context.get());
   sessions_.clear();
   material_ = std::move(material);
 }

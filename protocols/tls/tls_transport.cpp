@@ -188,6 +188,7 @@ IoResult TlsTransport::read(Bytes into) {
     reads_left_ = kReadsAtOnce;
     const int result = SSL_read_ex(ssl_.get(), into.data(), into.size(), &count);
     if (result != 1) note_unread(result);
+    write_needs_read_ = false;
     update_interest();
     arrange();
   }
@@ -272,10 +273,18 @@ IoResult TlsTransport::write(std::span<const ConstBytes> pieces) {
   ERR_clear_error();
   std::size_t count = 0;
   const int result = SSL_write_ex(ssl_.get(), record.data(), record.size(), &count);
+  if (result != 1 && SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_READ) return wait_for_input();
   if (result != 1 && !output_failure_) fail();
   if (output_failure_) return IoResult::failed(output_failure_);
   if (held() > 0) update_interest();
   return IoResult::done(count);
+}
+
+// In the middle of a message that came in several records, a ticket perhaps, OpenSSL sends nothing before it has the rest.
+IoResult TlsTransport::wait_for_input() {
+  write_needs_read_ = true;
+  update_interest();
+  return IoResult::would_block();
 }
 
 // Once the output has failed it goes nowhere, but the input may go on.
@@ -319,6 +328,7 @@ IoResult TlsTransport::shutdown_write() {
   if (!said_goodbye() && !broken_) {
     ERR_clear_error();
     SSL_shutdown(ssl_.get());
+    if (!said_goodbye()) return wait_for_input();
   }
   const IoResult result = flush();
   const bool needs_none = input_ended_ && result.status == IoStatus::error && !broken_;
@@ -351,8 +361,9 @@ bool TlsTransport::readable_here() const noexcept {
 void TlsTransport::update_interest() {
   if (closed_) return;
   const bool open = !lower_ended_ && !lower_error_ && !input_over();
-  const bool read = open && (!established_ || (want_read_ && !readable_here()));
-  lower_->want(read, !output_failure_ && (held() > 0 || (established_ && want_write_)));
+  const bool read = open && (!established_ || write_needs_read_ || (want_read_ && !readable_here()));
+  const bool room = established_ && want_write_ && !write_needs_read_;
+  lower_->want(read, !output_failure_ && (held() > 0 || room));
 }
 
 void TlsTransport::set_listener(TransportListener* listener) noexcept {
@@ -386,7 +397,7 @@ void TlsTransport::on_turn() {
 
 void TlsTransport::on_ready(bool readable, bool writable) {
   if (writable && held() > 0) send_held();
-  if (readable) stalled_ = false;
+  if (readable) stalled_ = write_needs_read_ = false;
   update_interest();
   if (!established_) {
     if (readable) loop_.add_hook(*this);

@@ -68,6 +68,7 @@ class TlsTransport final : public Transport, private TransportListener, private 
   void end_without_goodbye();
   std::size_t unread() const noexcept { return initial_input_.size() - initial_taken_; }
 
+  IoResult wait_for_input();
   void send(ConstBytes bytes);
   IoResult send_held();
   std::size_t held() const noexcept { return held_output_.size() - held_sent_; }
@@ -106,6 +107,7 @@ class TlsTransport final : public Transport, private TransportListener, private 
   bool input_ended_ : 1 = false;
   bool lower_ended_ : 1 = false;
   bool broken_ : 1 = false;  // OpenSSL has given up and told the peer why
+  bool write_needs_read_ : 1 = false;
   bool end_told_ : 1 = false;
   bool failure_told_ : 1 = false;
   bool want_read_ : 1 = false;
