@@ -1,8 +1,7 @@
 // Sends back what it receives, over TLS: tls_echo --certificate chain.pem --key key.pem tls://127.0.0.1:4433
 //
 // Try it with `openssl s_client -connect 127.0.0.1:4433`.  A certificate for that:
-//   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost \
-//     -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout key.pem -out chain.pem
+//   openssl req -x509 -nodes -newkey rsa -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout key.pem -out chain.pem
 // SIGHUP reads certificate and key anew, for new connections.
 #include <csignal>
 #include <string>

@@ -356,7 +356,7 @@ TEST_CASE("tls: a client that is answered by something else says so") {
 
 TEST_CASE("tls: a peer that stays silent, or falls silent in the middle, is given up at the deadline") {
   run([]() -> Future<void> {
-    for (const std::size_t sent : {0, 100}) {
+    for (const std::size_t sent : {std::size_t{0}, std::size_t{100}}) {
       Wire wire;
       Ends ends = wire.ends();
       Future<IOStream> connecting = start_tls(std::move(ends.client), TlsClientContext(client_options()), "localhost");

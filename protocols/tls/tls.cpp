@@ -29,9 +29,10 @@ std::unique_ptr<Transport> take_transport(IOStream stream, TlsSetup& setup) {
   return stream.detach(setup.initial_input);
 }
 
-TlsSetup client_setup(std::shared_ptr<TlsState> state, std::string host, std::uint16_t port, std::string description) {
+TlsSetup client_setup(std::shared_ptr<TlsState> state, const std::string& host, std::uint16_t port,
+                      std::string description) {
   TlsSetup setup(std::move(state));
-  setup.host = setup.state->server_name().empty() ? std::move(host) : setup.state->server_name();
+  setup.host = setup.state->server_name().empty() ? host : setup.state->server_name();
   if (setup.host.ends_with('.')) setup.host.pop_back();
   setup.port = port;
   setup.description = std::move(description);
@@ -96,13 +97,14 @@ void check_tls_listener(const Url& url, const ListenOptions& options) {
 
 }  // namespace detail
 
-Future<IOStream> start_tls(IOStream stream, TlsClientContext context, std::string host, StreamOptions options) {
+Future<IOStream> start_tls(IOStream stream, const TlsClientContext& context, const std::string& host,
+                           const StreamOptions& options) {
   std::string where = "tls to " + host + " over " + stream.description();
-  detail::TlsSetup setup = detail::client_setup(context.state(), std::move(host), 0, std::move(where));
+  detail::TlsSetup setup = detail::client_setup(context.state(), host, 0, std::move(where));
   return detail::upgrade(std::move(stream), std::move(setup), options);
 }
 
-Future<IOStream> start_tls(IOStream stream, TlsServerContext context, StreamOptions options) {
+Future<IOStream> start_tls(IOStream stream, const TlsServerContext& context, const StreamOptions& options) {
   detail::TlsSetup setup = detail::server_setup(context.state(), stream);
   return detail::upgrade(std::move(stream), std::move(setup), options);
 }

@@ -149,8 +149,9 @@ class TlsServerContext : public TlsContext {
   // Throws Error(bad_certificate), also without an identity.
 };
 
-Future<IOStream> start_tls(IOStream stream, TlsClientContext context, std::string host, StreamOptions options = {});
-Future<IOStream> start_tls(IOStream stream, TlsServerContext context, StreamOptions options = {});
+Future<IOStream> start_tls(IOStream stream, const TlsClientContext& context, const std::string& host,
+                           const StreamOptions& options = {});
+Future<IOStream> start_tls(IOStream stream, const TlsServerContext& context, const StreamOptions& options = {});
 // Begins TLS on a live stream (STARTTLS), after handing over what it had accepted.  Fails with `plaintext_before_tls` when
 // anything is there unread: an attacker in between could have put it there, and the program would take it for the peer's.  (At the
 // server's end a client's first TLS message may be there already.)  Fails with `busy` while a read is pending.  The stream's
