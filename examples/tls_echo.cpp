@@ -1,7 +1,7 @@
-// Sends back what it receives, over TLS: tls_echo --certificate chain.pem --key key.pem tls://127.0.0.1:4433
+// Sends back what it receives, over TLS: tls_echo --certificate cert.pem --key key.pem tls://127.0.0.1:4433
 //
 // Try it with `openssl s_client -connect 127.0.0.1:4433`.  A certificate for that:
-//   openssl req -x509 -nodes -newkey rsa -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout key.pem -out chain.pem
+//  openssl req -x509 -nodes -newkey rsa -subj /CN=me -addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem
 // SIGHUP reads certificate and key anew, for new connections.
 #include <csignal>
 #include <string>

@@ -662,6 +662,26 @@ TEST_CASE("tls: the secrets of a connection go to the key log") {
   });
 }
 
+TEST_CASE("tls: SSLKEYLOGFILE names the key log of contexts that name none") {
+  const Folder folder;
+  ::setenv("SSLKEYLOGFILE", folder.path("keys").c_str(), 1);
+  const TlsClientContext client(client_options());
+  ::unsetenv("SSLKEYLOGFILE");
+  CHECK(std::filesystem::exists(folder.path("keys")));
+}
+
+TEST_CASE("tls: a handshake, an exchange and the ends can be cancelled at every point") {
+  IOLoop loop;
+  loop.run_sync([]() -> Future<void> {
+    const std::size_t points = co_await twinloop::testing::cancel_everywhere([]() -> Future<void> {
+      Ends ends = co_await make_ends();
+      co_await exchange(ends, 50'000);
+      co_await ends.client.finish();
+    });
+    CHECK(points > 5);
+  });
+}
+
 TEST_CASE("tls: at most five handshakes go on in a turn") {
   run([]() -> Future<void> {
     const TlsClientContext client(client_options().max_sessions(0));
