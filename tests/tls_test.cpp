@@ -608,6 +608,35 @@ TEST_CASE("tls: a client that comes again resumes its session, each ticket once,
   });
 }
 
+TEST_CASE("tls: of the sessions kept the newest is given, one of TLS 1.3 once, and the oldest makes room") {
+  const auto make = [](int version, char id) {
+    detail::SslSessionPtr session(SSL_SESSION_new());
+    SSL_SESSION_set_protocol_version(session.get(), version);
+    const auto byte = static_cast<unsigned char>(id);
+    SSL_SESSION_set1_id(session.get(), &byte, 1);
+    return session;
+  };
+  const auto id = [](const detail::SslSessionPtr& session) {
+    unsigned size = 0;
+    return session ? static_cast<char>(*SSL_SESSION_get_id(session.get(), &size)) : '-';
+  };
+  detail::TlsSessionCache cache(3);
+  cache.put("a:1", make(TLS1_3_VERSION, 'x'));
+  cache.put("a:1", make(TLS1_3_VERSION, 'y'));
+  cache.put("b:1", make(TLS1_2_VERSION, 'z'));
+  CHECK(id(cache.take("c:1")) == '-');
+  CHECK(id(cache.take("a:1")) == 'y');
+  CHECK(id(cache.take("a:1")) == 'x');
+  CHECK(id(cache.take("a:1")) == '-');
+  CHECK(id(cache.take("b:1")) == 'z');
+  CHECK(id(cache.take("b:1")) == 'z');
+  for (const char next : {'1', '2', '3'}) cache.put("a:1", make(TLS1_3_VERSION, next));
+  CHECK(id(cache.take("b:1")) == '-');
+  CHECK(id(cache.take("a:1")) == '3');
+  cache.clear();
+  CHECK(id(cache.take("a:1")) == '-');
+}
+
 TEST_CASE("tls: a client with max_sessions(0) resumes nothing") {
   run([]() -> Future<void> {
     const TlsClientContext client(client_options().max_sessions(0));
