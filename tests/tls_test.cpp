@@ -87,6 +87,12 @@ Future<void> exchange(Ends& ends, std::size_t size) {
   CHECK(below == bytes);
 }
 
+Future<void> shake_hands_and_exchange(Ends below) {
+  const TlsClientContext client(client_options());
+  Ends ends = co_await shake_hands(std::move(below), client, TlsServerContext(server_options()));
+  co_await exchange(ends, 100'000);
+}
+
 Future<void> turns(int count) {
   for (int i = 0; i < count; ++i) co_await moment();
 }
@@ -307,6 +313,23 @@ TEST_CASE("tls: a changed byte fails the stream with protocol, and the peer hear
     CHECK(ends.client.error() == make_error_code(Errc::protocol));
     const std::string alert = co_await wire.to_client().read_until_close();
     CHECK(!alert.empty());
+  });
+}
+
+TEST_CASE("tls: an error below at any call is a reset, and nothing hangs") {
+  run([]() -> Future<void> {
+    std::size_t survived = 0;
+    for (std::size_t call = 1; call <= 60; ++call) {
+      auto [a, b] = make_pair_transports();
+      const Faults faults = call % 2 == 0 ? Faults().fail_read_at(call / 2) : Faults().fail_write_at(call / 2 + 1);
+      Ends below(IOStream(twinloop::testing::make_faulty_transport(std::move(a), faults)), IOStream(std::move(b)));
+      const Result<void> done = co_await as_result(shake_hands_and_exchange(std::move(below)));
+      INFO("call " << call << ": " << (done.ok() ? "" : done.failure().message()));
+      CHECK((done.ok() || done.reason() == Errc::reset || done.reason() == Errc::truncated));
+      survived += done.ok() ? 1 : 0;
+    }
+    CHECK(survived > 0);
+    CHECK(survived < 60);
   });
 }
 
