@@ -386,6 +386,16 @@ TEST_CASE("openssl s_client: an old version of TLS is refused") {
   });
 }
 
+TEST_CASE("openssl s_client: a renegotiation is refused") {
+  run_everywhere([]() -> Future<void> {
+    Served served = co_await serve_at("tls://127.0.0.1:0", &answer_at_end);
+    const std::string said = co_await run_program("sh -c 'echo R | openssl s_client -tls1_2 -connect " +
+                                                  host_and_port(served.url) + "' 2>&1");
+    CHECK_THAT(said, ContainsSubstring("RENEGOTIATING"));
+    CHECK_THAT(said, ContainsSubstring("no renegotiation"));
+  });
+}
+
 TEST_CASE("openssl s_server: echoes reversed lines to our client, and sessions are resumed") {
   const std::string version = GENERATE("-tls1_2", "-tls1_3");
   static const OpensslServer* server = nullptr;
