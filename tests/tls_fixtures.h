@@ -15,7 +15,6 @@
 #include <utility>
 
 #include "protocols/tls/openssl.h"
-#include "twinloop/ioloop.h"
 #include "twinloop/tls.h"
 
 namespace twinloop::tls_test {
@@ -159,64 +158,5 @@ class Folder {
  private:
   std::filesystem::path path_;
 };
-
-// ---- streams
-
-struct Ends {
-  Ends(IOStream one, IOStream other) noexcept : client(std::move(one)), server(std::move(other)) {}
-  IOStream client;
-  IOStream server;
-};
-
-inline Ends make_pipe() {
-  auto [a, b] = make_pair_streams();
-  return {std::move(a), std::move(b)};
-}
-
-// What goes over the wire between two ends passes here, and can be cut.
-class Wire {
- public:
-  Wire() : Wire(make_pipe(), make_pipe()) {}
-  Wire(Ends left, Ends right) : left_(std::move(left)), right_(std::move(right)) {
-    there_ = copy(left_.server, right_.client, sent_there);
-    back_ = copy(right_.client, left_.server, sent_back);
-  }
-  Ends ends() { return {std::move(left_.client), std::move(right_.server)}; }
-
-  void cut() {
-    stop();
-    left_.server.close();
-    right_.client.close();
-  }
-  void stop() {
-    there_ = Future<void>();
-    back_ = Future<void>();
-  }
-  IOStream& to_client() { return left_.server; }
-
-  std::string sent_there;
-  std::string sent_back;
-
- private:
-  static Future<void> copy(IOStream& from, IOStream& to, std::string& record) {
-    for (;;) {
-      Result<std::string> bytes = co_await as_result(from.read_some());
-      if (!bytes.ok()) co_return;
-      record += *bytes;
-      co_await to.write(std::move(*bytes));
-    }
-  }
-
-  Ends left_;
-  Ends right_;
-  Future<void> there_;
-  Future<void> back_;
-};
-
-inline std::string pattern(std::size_t size) {
-  std::string text(size, '\0');
-  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>(i * 31 + i / 251);
-  return text;
-}
 
 }  // namespace twinloop::tls_test

@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "posix_fixtures.h"
-#include "tls_fixtures.h"
+#include "tls_streams.h"
 #include "twinloop/executor.h"
 #include "twinloop/net.h"
 
@@ -115,12 +115,6 @@ Future<std::size_t> upload(IOStream& stream) {
     sent += 50'000;
   }
   co_return sent;
-}
-
-void check_failed(const Result<IOStream>& end, Errc reason, const std::string& words) {
-  REQUIRE_FALSE(end.ok());
-  CHECK(name(end.reason()) == name(reason));
-  CHECK_THAT(end.failure().message(), ContainsSubstring(words));
 }
 
 // ---- other programs
