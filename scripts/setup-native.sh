@@ -9,12 +9,12 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 readonly BUILD_TOOLS=(g++=g++ cmake=cmake ninja-build=ninja pkg-config=pkg-config git=git python3=python3
   libcli11-dev=/usr/include/CLI/CLI.hpp)
 readonly LIBUV=(libuv1-dev=/usr/include/uv.h)
-readonly OPENSSL=(libssl-dev=/usr/include/openssl/ssl.h openssl=openssl)
 readonly BENCH_PEERS=("${LIBUV[@]}" libasio-dev=/usr/include/asio.hpp
   python3-tornado=/usr/lib/python3/dist-packages/tornado/version.py)
-readonly TEST_PEERS=("${LIBUV[@]}" "${OPENSSL[@]}" socat=socat netcat-openbsd=nc curl=curl brotli=brotli chromium=chromium
+readonly TEST_PEERS=("${LIBUV[@]}" socat=socat netcat-openbsd=nc curl=curl brotli=brotli chromium=chromium
   clang-19=clang++-19 libclang-rt-19-dev=/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.tsan-*.a
-  clang-format-19=clang-format-19 clang-tidy-19=clang-tidy-19)
+  clang-format-19=clang-format-19 clang-tidy-19=clang-tidy-19
+  libssl-dev=/usr/include/openssl/ssl.h openssl=openssl)
 readonly CATCH2_TOOLS=(dpkg-dev=dpkg-source xz-utils=xz)
 
 readonly CATCH2_VERSION=3.7.1
