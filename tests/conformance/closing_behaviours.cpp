@@ -179,12 +179,6 @@ Future<void> note(Future<void> fact, const char* name, Record& record) {
   record.order += ' ';
 }
 
-// Waits for what must come, for as long as that may take on a busy machine.
-Future<void> until(std::function<bool()> condition) {
-  const TimePoint end = IOLoop::current().after(20s);
-  while (!condition() && IOLoop::current().clock() < end) co_await sleep_for(1ms);
-}
-
 Future<void> some_turns() {
   for (int i = 0; i < 10; ++i) co_await moment();
   co_await sleep_for(2ms);
@@ -201,7 +195,8 @@ class Trial {
     co_await prepare();
     set_close_callback();
     co_await happen();
-    co_await until([this] { return settled(); });
+    const TimePoint late = IOLoop::current().after(20s);  // a busy machine takes its time
+    while (!settled() && IOLoop::current().clock() < late) co_await sleep_for(1ms);
     co_await some_turns();
     check();
     co_await check_unread();
