@@ -222,14 +222,14 @@ void OutputQueue::lend(std::string_view bytes) {
   if (!bytes.empty()) add(Piece{{}, bytes});
 }
 
-void OutputQueue::copy_lent(const char* memory) {
-  if (first_.lent.data() == memory) {
+void OutputQueue::copy_lent(std::string_view bytes) {
+  if (first_.lent.data() == bytes.data()) {
     first_ = Piece{std::string(first_.lent.substr(sent_)), {}};
     sent_ = 0;
   }
   for (std::size_t at = rest_ ? rest_->taken : 0; rest_ && at < rest_->pieces.size(); ++at) {
     Piece& piece = rest_->pieces[at];
-    if (piece.lent.data() == memory) piece = Piece{std::string(piece.lent), {}};
+    if (piece.lent.data() == bytes.data()) piece = Piece{std::string(piece.lent), {}};
   }
 }
 

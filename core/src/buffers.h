@@ -76,8 +76,8 @@ class OutputQueue {
   void append(std::string&& bytes);
   void lend(std::string_view bytes);
   // The memory must live until the bytes are consumed or copied.
-  void copy_lent(const char* memory);
-  // What is left of the bytes that were lent there is copied: the memory goes away.
+  void copy_lent(std::string_view bytes);
+  // What is left of what was lent so is copied: the memory goes away.
   void consume(std::size_t count) noexcept;
   std::size_t gather(std::span<ConstBytes> pieces) const noexcept;
   // Fills `pieces` from the front; gives how many.

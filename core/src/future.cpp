@@ -39,9 +39,14 @@ void OperationBase::reserve() noexcept {
   if (waiter != nullptr) waiter->wake();
 }
 
-void log_unseen(const Failure& failure) {
+void log_unseen(const Failure& failure, const Location& where) {
   if (is_ordinary_end(failure.code())) return;
-  log(LogLevel::error, "a failure that nobody looked at: " + failure.message());
+  log(LogLevel::error, "a failure that nobody looked at" + after(where) + ": " + failure.message(), where);
+}
+
+std::string after(const Location& where) {
+  const std::string place = Origin("", where).text();
+  return place.empty() ? place : ", after " + place;
 }
 
 void log_ignored_coroutine(const Location& where) noexcept {
@@ -237,19 +242,16 @@ void CoroutineBase::end_with(Failure failure, std::coroutine_handle<> handle) no
 void CoroutineBase::end(Waiter& waiter) noexcept { static_cast<CoroutineBase&>(waiter).destroy(); }
 
 void CoroutineBase::unhandled_exception() noexcept {
-  if (attached()) detach<FutureBase>().fail(std::current_exception());
+  if (attached()) detach<FutureBase>().fail(std::current_exception(), where_);
 }
 
 // ---- FutureBase
 
-void FutureBase::fail(Failure failure) noexcept {
+void FutureBase::fail(Failure failure, const Location& where) noexcept {
   Waiter* waiter = pending() ? word_.waiter : nullptr;
-  if (failure.exception()) {
-    source_ = kException;
-    new (&word_.exception) std::exception_ptr(std::move(failure).take_exception());
-  } else if (failure.has_context()) {
+  if (failure.exception() || failure.has_context()) {
     source_ = kDescribed;
-    word_.described = new Described{std::move(failure)};
+    word_.described = new Described{std::move(failure), where};
   } else {
     const std::error_code code = failure.code();
     source_ = (static_cast<std::uintptr_t>(static_cast<std::intptr_t>(code.value())) << kErrorShift) | kError;
@@ -267,10 +269,7 @@ void FutureBase::deliver_reserved() {
 
 Failure FutureBase::take_failure() noexcept {
   Failure failure(Errc::broken_promise);  // what awaiting an empty future gives
-  if (source_ == kException) {
-    failure = Failure(std::move(word_.exception));
-    word_.exception.~exception_ptr();
-  } else if (source_ == kDescribed) {
+  if (source_ == kDescribed) {
     failure = std::move(std::unique_ptr<Described>(word_.described)->failure);
   } else if (is_error()) {
     failure = Failure(error_code());
@@ -285,7 +284,7 @@ Failure FutureBase::look_at_failure() {
     return word_.described->failure;
   }
   Failure failure = take_failure();
-  word_.described = new Described{failure, true};
+  word_.described = new Described{failure, {}, true};
   source_ = kDescribed;
   return failure;
 }
@@ -319,8 +318,9 @@ void FutureBase::drop_slowly() noexcept {
     }
     case Source::terminal: {
       const bool looked_at = source_ == kDescribed && word_.described->looked_at;
+      const Location where = failed_after();
       const Failure failure = take_failure();
-      if (!looked_at) detail::log_unseen(failure);
+      if (!looked_at) detail::log_unseen(failure, where);
     }
   }
 }

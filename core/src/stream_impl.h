@@ -64,10 +64,10 @@ struct OutputWaiter {
 // A write of memory that its caller lends until the future is done or dropped.
 class LentWrite final : public Pooled, public ListNode, public OperationBase {
  public:
-  LentWrite(StreamImpl& stream, const char* memory, std::uint64_t position) noexcept
-      : OperationBase(&kHooks), stream_(stream), memory_(memory), position_(position) {}
+  LentWrite(StreamImpl& stream, std::string_view bytes, std::uint64_t position) noexcept
+      : OperationBase(&kHooks), stream_(stream), bytes_(bytes), position_(position) {}
 
-  const char* memory() const noexcept { return memory_; }
+  std::string_view bytes() const noexcept { return bytes_; }
   std::uint64_t position() const noexcept { return position_; }
   // In StreamWaiters::sent, of its last byte.
   void complete();
@@ -79,7 +79,7 @@ class LentWrite final : public Pooled, public ListNode, public OperationBase {
   static constexpr Hooks kHooks{&LentWrite::on_dropped, nullptr};
 
   StreamImpl& stream_;
-  const char* memory_;
+  std::string_view bytes_;
   std::uint64_t position_;
 };
 

@@ -62,8 +62,6 @@ bool StreamImpl::settle_read() {
   switch (kind_) {
     case ReadKind::bytes:
     case ReadKind::into:
-      if (held < count_) break;
-      return complete_read(count_), true;
     case ReadKind::peek:
       if (held < count_) break;
       return complete_read(count_), true;

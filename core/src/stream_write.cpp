@@ -60,7 +60,7 @@ Future<void> StreamImpl::write_borrowed(std::string_view bytes) {
   if (bytes.empty()) return Future<void>::ready();
   queue().lend(bytes);
   StreamWaiters& all = waiters();
-  auto* write = new LentWrite(*this, bytes.data(), all.sent + queued());
+  auto* write = new LentWrite(*this, bytes, all.sent + queued());
   all.lent.push_back(*write);
   Future<void> done = OperationAccess::make_future<void>(*write);
   if (!write_blocked_ && queued() > kSendAtOnce) {
@@ -72,7 +72,7 @@ Future<void> StreamImpl::write_borrowed(std::string_view bytes) {
 }
 
 void StreamImpl::copy_lent(const LentWrite& write) {
-  if (output_) output_->queue.copy_lent(write.memory());
+  if (output_) output_->queue.copy_lent(write.bytes());
 }
 
 void LentWrite::complete() {

@@ -28,9 +28,13 @@ void Task::finish(Task& task) {
   const std::unique_ptr<Task> owned(&task);
   owned->unlink();
   if (!owned->future_.valid() || !OperationAccess::failed(owned->future_)) return;
+  const Location where = OperationAccess::failed_after(owned->future_);
   const Failure failure = OperationAccess::take_failure(owned->future_);
   if (is_ordinary_end(failure.code())) return;
-  log(LogLevel::error, owned->what() + " failed: " + failure.message());
+  const std::string place = owned->origin_.text();
+  log(LogLevel::error,
+      owned->what() + (place.empty() ? "" : ", " + place) + ", failed" + after(where) + ": " + failure.message(),
+      where);
 }
 
 // ---- TimerHeap: four children a node, so that a heap of a million is ten levels deep and a level is one cache line.

@@ -4,9 +4,8 @@
 #include <thread>
 #include <vector>
 
-#include "twinloop/ioloop.h"
-#include "twinloop/log.h"
-#include "twinloop/testing.h"
+#include "fixtures.h"
+#include "twinloop/timing.h"
 
 using namespace std::chrono_literals;
 using namespace twinloop;
@@ -14,28 +13,14 @@ using namespace twinloop::testing;
 
 namespace {
 
-// What a promise of a behaviour waits for, made where callbacks can reach it.
-struct Signal {
-  Promise<void> promise;
-  Future<void> future = promise.get_future();
-};
-
-int logged_errors = 0;
-void count_errors(LogLevel level, std::string_view, const Location&) {
-  if (level == LogLevel::error) ++logged_errors;
-}
-
-struct CountedLog {
-  CountedLog() : former(set_log_handler(&count_errors)) { logged_errors = 0; }
-  CountedLog(const CountedLog&) = delete;
-  CountedLog& operator=(const CountedLog&) = delete;
-  ~CountedLog() { set_log_handler(former); }
-  LogHandler former;
-};
-
 Future<void> fail_at_once() {
   throw_error(Errc::protocol, "a task");
   co_return;
+}
+
+Future<void> fail_after_a_wait() {
+  co_await sleep_for(1ms);
+  throw_error(Errc::protocol, "a task");
 }
 
 Future<void> add_when_woken(Future<void> signal, std::string& order) {
@@ -97,29 +82,42 @@ BEHAVIOUR("a coroutine woken by a callback runs before the next callback", Needs
 }
 
 BEHAVIOUR("a callback that throws is logged and the loop goes on", Needs::nothing) {
-  const CountedLog log;
+  const RecordedLog log;
   Signal done;
   IOLoop& loop = IOLoop::current();
   loop.add_callback([] { throw Error(Errc::protocol, "a callback"); });
   loop.add_callback([&] { done.promise.set_value(); });
   co_await done.future;
-  expect_equal(logged_errors, 1);
+  expect_equal(log.count(LogLevel::error), 1);
 }
 
 BEHAVIOUR("a spawned coroutine that fails is logged once", Needs::nothing) {
-  const CountedLog log;
+  const RecordedLog log;
   IOLoop::current().spawn(&fail_at_once);
   co_await sleep_for(1ms);
-  expect_equal(logged_errors, 1);
+  expect_equal(log.count(LogLevel::error), 1);
 }
 
 BEHAVIOUR("a failure that nobody looked at is logged once", Needs::nothing) {
-  const CountedLog log;
+  const RecordedLog log;
   {
     Future<void> failed = fail_at_once();
   }
-  expect_equal(logged_errors, 1);
+  expect_equal(log.count(LogLevel::error), 1);
   co_return;
+}
+
+BEHAVIOUR("a failure that nobody looked at says behind which co_await it was thrown", Needs::nothing) {
+  const RecordedLog log;
+  {
+    Future<void> failed = fail_after_a_wait();
+    while (!failed.done()) co_await moment();
+  }
+  IOLoop::current().spawn(Origin("session"), &fail_after_a_wait);
+  while (log.count(LogLevel::error) < 2) co_await moment();
+  expect(log.mentions("a failure that nobody looked at, after loop_behaviours.cpp:"), log.text());
+  expect(log.mentions("a spawned coroutine, session (loop_behaviours.cpp:"), log.text());
+  expect(log.mentions("), failed, after loop_behaviours.cpp:"), log.text());
 }
 
 BEHAVIOUR("timers run by deadline, and equal deadlines in the order of the calls", Needs::nothing) {

@@ -212,7 +212,9 @@ BEHAVIOUR("a handler's failure is logged with its listener and ends that connect
   const std::string answer = co_await other.read_until("\n");
   expect_equal(answer, "still here\n");
   expect_equal(log.count(LogLevel::error), 1);
-  expect(log.mentions("a handler of " + url + " failed: ") && log.mentions("an exclamation mark"), log.text());
+  expect(log.mentions("a handler of " + url + ", failed, after network_behaviours.cpp:") &&
+             log.mentions("an exclamation mark"),
+         log.text());
 }
 
 BEHAVIOUR("a client that half-closes gets its whole answer over tcp", kNetwork) {

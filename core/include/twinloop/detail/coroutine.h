@@ -306,6 +306,7 @@ struct OperationAccess {
   static bool pending(const FutureBase& future) noexcept { return future.pending(); }
   static bool failed(const FutureBase& future) noexcept { return future.holds_failure(); }
   static Failure take_failure(FutureBase& future) noexcept { return future.take_failure(); }
+  static Location failed_after(const FutureBase& future) noexcept { return future.failed_after(); }
   template <class T>
   static typename Future<T>::Stored take(Future<T>& future) {
     if constexpr (std::is_void_v<T>) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "twinloop/detail/scheduler.h"
+#include "twinloop/origin.h"
 #include "twinloop/result.h"
 
 namespace twinloop {
@@ -41,7 +42,9 @@ struct OperationAccess;
 template <class T>
 struct FutureAwaiter;
 
-void log_unseen(const Failure& failure);
+void log_unseen(const Failure& failure, const Location& where = {});
+std::string after(const Location& where);
+// ", after chat.cpp:42", for messages; nothing where nothing is known.
 // Says that nobody looked at it, unless it is the ordinary end of a connection.
 
 // The producer of a leaf operation.  Completion reserves, taking the result delivers: between the two the waiter may be
@@ -108,9 +111,6 @@ class FutureBase {
     if (other.pending_or_reserved()) {
       assert(other.word_.waiter == nullptr && "a future that is being awaited may not move");
       other.producer().future_ = this;
-    } else if (source_ == kException) {
-      new (&word_.exception) std::exception_ptr(std::move(other.word_.exception));
-      other.word_.exception.~exception_ptr();
     } else if (source_ == kDescribed) {
       word_.described = other.word_.described;
     } else {
@@ -134,13 +134,16 @@ class FutureBase {
   }
 
   void complete_with_value() noexcept { complete(kValue); }
-  void fail(Failure failure) noexcept;
+  void fail(Failure failure, const Location& where = {}) noexcept;
+  // `where` is for the message, should nobody look at it.
   void deliver() {
     if ((source_ & kTagMask) == static_cast<std::uintptr_t>(Source::reserved)) deliver_reserved();
   }
   [[noreturn]] void raise();
   Failure take_failure() noexcept;
   Failure look_at_failure();
+  Location failed_after() const noexcept { return source_ == kDescribed ? word_.described->where : Location{}; }
+  // The co_await behind which the exception was thrown, as far as it is known.
   CoroutineBase* coroutine() const noexcept;
 
  private:
@@ -154,13 +157,13 @@ class FutureBase {
   static constexpr std::uintptr_t kTagMask = 3;
   static constexpr std::uintptr_t kEmpty = 3;
   static constexpr std::uintptr_t kValue = 7;
-  static constexpr std::uintptr_t kException = 11;
+  static constexpr std::uintptr_t kDescribed = 11;  // an exception, or an error with its context: word_ says where
   static constexpr std::uintptr_t kError = 15;      // the code's value stands above this, the category in word_
-  static constexpr std::uintptr_t kDescribed = 19;  // a Failure with its context, on the heap
   static constexpr unsigned kErrorShift = 4;
 
   struct Described {
     Failure failure;
+    Location where{};
     bool looked_at = false;
   };
 
@@ -170,7 +173,6 @@ class FutureBase {
     Waiter* waiter;
     const std::error_category* category;
     Described* described;
-    std::exception_ptr exception;
   };
 
   Source tag() const noexcept { return static_cast<Source>(source_ & kTagMask); }
