@@ -355,8 +355,9 @@ const std::vector<std::unique_ptr<Registration>> registered = [] {
   for (const Carrier& carrier : kCarriers) {
     for (const auto& [event, words] : kEvents) {
       const std::string sentence = std::string("closing: ") + words + ", over " + carrier.name;
+      // clang 14 does not let a lambda capture a structured binding.
       all.push_back(std::make_unique<Registration>(sentence, carrier.needs,
-                                                   [&carrier, event = event] { return try_all(carrier, event); }));
+                                                   [&carrier, what = event] { return try_all(carrier, what); }));
     }
   }
   return all;
