@@ -3,7 +3,11 @@
 
 #include <unistd.h>
 
+#include <cstddef>
+#include <span>
 #include <utility>
+
+#include "twinloop/transport.h"
 
 namespace twinloop::detail {
 
@@ -35,6 +39,16 @@ Descriptor open_null(int flags) noexcept;
 
 bool make_pipe(Descriptor& reading, Descriptor& writing) noexcept;
 // Both ends nonblocking and not inherited.  False with errno set.
+
+bool set_blocking(int fd) noexcept;
+// False with errno set.
+
+ssize_t write_pieces(int fd, std::span<const ConstBytes> pieces, std::size_t limit = static_cast<std::size_t>(-1)) noexcept;
+// As write(), for as many pieces as one call takes, `limit` bytes of them at most.
+
+void ignore_sigpipe() noexcept;
+// For writing to pipes, which unlike sockets have no other way: a reader that has gone is an error to report, not a reason to
+// die.  A handler that the program set itself stays.
 
 void reserve_standard_descriptors() noexcept;
 // A program may be started with 0, 1 or 2 closed.  Without this the next descriptor that is opened would become its "stdin".

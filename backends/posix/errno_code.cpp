@@ -24,6 +24,9 @@ std::error_code from_errno(int error) noexcept {
     case EACCES:
     case EPERM:
       return Errc::denied;
+    case ENOENT:
+    case ENOTDIR:
+      return Errc::not_found;
     case EMFILE:
     case ENFILE:
       return Errc::descriptors_exhausted;

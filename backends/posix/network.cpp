@@ -6,6 +6,7 @@
 
 #include "backends/posix/acceptor.h"
 #include "backends/posix/connect.h"
+#include "backends/posix/datagrams.h"
 #include "backends/posix/errno_code.h"
 #include "backends/posix/stdio_transport.h"
 #include "twinloop/ioloop.h"
@@ -73,6 +74,11 @@ Future<std::unique_ptr<Acceptor>> PosixNetwork::listen(Url url, const ListenOpti
     return Future<std::unique_ptr<Acceptor>>::failed(std::make_exception_ptr(std::move(error)));
   }
   return listen_tcp(*this, std::move(url), options.backlog);
+}
+
+Future<std::unique_ptr<DatagramSocket>> PosixNetwork::open_datagrams(Url url, DatagramEnd end,
+                                                                     const UdpOptions& options) {
+  return open_datagram_socket(reactor_, std::move(url), end, options);
 }
 
 Future<std::unique_ptr<Transport>> PosixNetwork::connect_tcp(PosixNetwork& self, Url url) {

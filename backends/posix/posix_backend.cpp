@@ -1,5 +1,7 @@
 #include "backends/posix/posix_backend.h"
 
+#include "backends/posix/subprocess.h"
+
 namespace twinloop::detail {
 
 void PosixBackend::attach(IOLoop& loop) {
@@ -10,10 +12,16 @@ void PosixBackend::attach(IOLoop& loop) {
 void PosixBackend::wait(TimePoint deadline) {
   reactor_.wait(deadline);
   signals_.dispatch();
+  children_.dispatch();
+}
+
+StartedProcess PosixBackend::start_process(const std::vector<std::string>& argv, const SubprocessOptions& options) {
+  return start_program(reactor_, children_, argv, options);
 }
 
 void PosixBackend::after_fork() noexcept {
   signals_.end();
+  children_.after_fork();
   reactor_.after_fork();
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "backends/posix/children.h"
 #include "backends/posix/fd_handlers.h"
 #include "backends/posix/network.h"
 #include "backends/posix/reactor.h"
@@ -15,7 +16,7 @@ namespace twinloop::detail {
 class PosixBackend : public Backend {
  public:
   PosixBackend(std::string_view name, std::unique_ptr<Poller> poller)
-      : name_(name), reactor_(std::move(poller)), signals_(reactor_) {}
+      : name_(name), reactor_(std::move(poller)), signals_(reactor_), children_(reactor_) {}
   // `name` must live for ever.
 
   std::string_view name() const noexcept override { return name_; }
@@ -28,12 +29,16 @@ class PosixBackend : public Backend {
   void after_fork() noexcept override;
   bool on_signal(int number, Function<void()> handler) override { return signals_.set(number, std::move(handler)); }
 
+  StartedProcess start_process(const std::vector<std::string>& argv, const SubprocessOptions& options) override;
+
   Reactor& reactor() noexcept { return reactor_; }
+  Children& children() noexcept { return children_; }
 
  private:
   std::string_view name_;
   Reactor reactor_;
   SignalWatch signals_;
+  Children children_;
   FdHandlers handlers_{reactor_};
   std::optional<PosixNetwork> network_;
 };

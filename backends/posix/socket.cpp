@@ -91,13 +91,15 @@ bool operator==(const Address& a, const Address& b) noexcept {
   return a.length_ == b.length_ && std::memcmp(&a.storage_, &b.storage_, a.length_) == 0;
 }
 
-Result<Descriptor> open_stream_socket(const Address& address) {
-  Descriptor socket(::socket(address.family(), SOCK_STREAM | kSocketFlags, 0));
+Result<Descriptor> open_socket(int family, int type) {
+  Descriptor socket(::socket(family, type | kSocketFlags, 0));
   if (!socket) return Failure(from_errno(errno));
   set_flags(socket.get());
   if (!refuse_sigpipe(socket.get())) return Failure(from_errno(errno));
   return socket;
 }
+
+Result<Descriptor> open_stream_socket(const Address& address) { return open_socket(address.family(), SOCK_STREAM); }
 
 Descriptor accept_connection(int listening) noexcept {
   Descriptor socket(accept_plain(listening));

@@ -1,4 +1,4 @@
-// Addresses and stream sockets, in the form that is the same on every Unix: nonblocking, not inherited by programs that are
+// Addresses and sockets, in the form that is the same on every Unix: nonblocking, not inherited by programs that are
 // started, never raising SIGPIPE.
 #pragma once
 
@@ -39,6 +39,7 @@ class Address {
   socklen_t length_ = 0;
 };
 
+Result<Descriptor> open_socket(int family, int type);
 Result<Descriptor> open_stream_socket(const Address& address);
 
 Descriptor accept_connection(int listening) noexcept;

@@ -3,13 +3,10 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 
 #include "backends/posix/errno_code.h"
@@ -20,30 +17,12 @@ namespace twinloop::detail {
 namespace {
 
 constexpr std::size_t kChunk = 64 * 1024;
-constexpr std::size_t kPieces = 16;
 
 bool blocked(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
 
 bool is_ready(int fd, short events) noexcept {
   pollfd asked{fd, events, 0};
   return ::poll(&asked, 1, 0) > 0;
-}
-
-// A pipe's reader that has gone is an error to report, not a reason to die.
-void ignore_sigpipe() noexcept {
-  struct sigaction current{};
-  if (::sigaction(SIGPIPE, nullptr, &current) == 0 && current.sa_handler == SIG_DFL) ::signal(SIGPIPE, SIG_IGN);
-}
-
-ssize_t write_pieces(int fd, std::span<const ConstBytes> pieces, std::size_t limit) noexcept {
-  std::array<iovec, kPieces> vectors;
-  std::size_t count = 0;
-  for (const ConstBytes piece : pieces.first(std::min(pieces.size(), kPieces))) {
-    const std::size_t size = std::min(piece.size(), limit);
-    vectors[count++] = {const_cast<std::byte*>(piece.data()), size};
-    limit -= size;
-  }
-  return ::writev(fd, vectors.data(), static_cast<int>(count));
 }
 
 }  // namespace

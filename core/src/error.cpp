@@ -19,6 +19,7 @@ constexpr std::array kEntries = {
     Entry{Errc::unresolved, "unresolved", "the name has no address"},
     Entry{Errc::in_use, "in_use", "the address is in use"},
     Entry{Errc::denied, "denied", "permission denied"},
+    Entry{Errc::not_found, "not_found", "no such file or directory"},
     Entry{Errc::truncated, "truncated", "the connection ended without a goodbye"},
     Entry{Errc::protocol, "protocol", "the peer broke the protocol"},
     Entry{Errc::overflow, "overflow", "more data arrived than may be held"},
@@ -39,6 +40,7 @@ constexpr std::array kEntries = {
     Entry{Errc::bad_descriptor, "bad_descriptor", "no such file descriptor is open or watched"},
     Entry{Errc::plaintext_before_tls, "plaintext_before_tls", "bytes arrived before TLS started"},
     Entry{Errc::bad_certificate, "bad_certificate", "a certificate was not accepted"},
+    Entry{Errc::process_failed, "process_failed", "the program failed"},
     Entry{Errc::io, "io", "input/output error"},
 };
 
@@ -113,6 +115,8 @@ std::string_view advice(Errc code) noexcept {
       return "Another program listens there; choose another port, or 0.";
     case Errc::denied:
       return "Ports below 1024 and some files need more rights.";
+    case Errc::not_found:
+      return "Check the name, and PATH for a program.";
     case Errc::truncated:
       return "Treat what was received as incomplete.";
     case Errc::protocol:
@@ -153,6 +157,8 @@ std::string_view advice(Errc code) noexcept {
       return "An attacker or a confused peer spoke too early; close.";
     case Errc::bad_certificate:
       return "The message says which and why: its dates, its host, its authority, its key.";
+    case Errc::process_failed:
+      return "Its own messages, on stderr, say more.";
     case Errc::io:
       return "The message carries the system's own words.";
   }

@@ -1,9 +1,9 @@
 /** What went wrong, by one word: the same words as in C++ (`Errc`). */
 export type ErrorCode =
-  | 'end' | 'reset' | 'refused' | 'unreachable' | 'unresolved' | 'in_use' | 'denied' | 'truncated' | 'protocol' | 'overflow'
-  | 'limit' | 'unsatisfiable_read' | 'timeout' | 'idle_timeout' | 'cancelled' | 'local' | 'loop_closed' | 'not_supported'
-  | 'broken_promise' | 'busy' | 'invalid_url' | 'unknown_scheme' | 'unknown_backend' | 'descriptors_exhausted'
-  | 'bad_descriptor' | 'plaintext_before_tls' | 'bad_certificate' | 'io';
+  | 'end' | 'reset' | 'refused' | 'unreachable' | 'unresolved' | 'in_use' | 'denied' | 'not_found' | 'truncated' | 'protocol'
+  | 'overflow' | 'limit' | 'unsatisfiable_read' | 'timeout' | 'idle_timeout' | 'cancelled' | 'local' | 'loop_closed'
+  | 'not_supported' | 'broken_promise' | 'busy' | 'invalid_url' | 'unknown_scheme' | 'unknown_backend' | 'descriptors_exhausted'
+  | 'bad_descriptor' | 'plaintext_before_tls' | 'bad_certificate' | 'process_failed' | 'io';
 
 /** Every failure of this package. `code` says which; `message` says what was tried and what happened. */
 export class TwinloopError extends Error {

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -24,7 +25,11 @@ inline constexpr TimePoint kAlready = TimePoint::min();
 
 struct ConnectOptions;
 struct ListenOptions;
+struct StartedProcess;
+class DatagramSocket;
 class IOLoop;
+class SubprocessOptions;
+class UdpOptions;
 
 // Where raw transports of incoming connections come from.
 class Acceptor {
@@ -42,6 +47,9 @@ class Acceptor {
   // A pending accept fails with `local`.
 };
 
+// Which end of a datagram socket an address names: where it is bound, or whom it is connected to.
+enum class DatagramEnd { local, remote };
+
 // The raw carriers of a platform: those that no filter makes.
 class Network {
  public:
@@ -53,6 +61,9 @@ class Network {
   // Fails with an Error whose message names the address that was tried and what happened.
 
   virtual Future<std::unique_ptr<Acceptor>> listen(Url url, const ListenOptions& options) = 0;
+
+  virtual Future<std::unique_ptr<DatagramSocket>> open_datagrams(Url url, DatagramEnd end, const UdpOptions& options);
+  // What UdpSocket stands on (udp.h).  Here: not_supported.  The options live until it is done.
 
   virtual std::string_view alternatives() const noexcept = 0;
   // What to use instead of a scheme that this platform lacks: "in a browser use ws:// or wss://".
@@ -121,6 +132,9 @@ class Backend {
 
   virtual bool on_signal(int, detail::Function<void()>) { return false; }
   // Runs the function on the loop when the signal arrives; an empty function restores the default.  False where there are none.
+
+  virtual StartedProcess start_process(const std::vector<std::string>& argv, const SubprocessOptions& options);
+  // What Subprocess stands on (process.h), and throws what that says.  Here: not_supported.  `argv` is not empty.
 
   virtual void after_fork() noexcept {}
   // In the child: lets go of what belongs to the parent's loop without the parent noticing.  Nothing is asked of it afterwards.

@@ -18,6 +18,7 @@ enum class Errc {
   unresolved,             // the name has no address
   in_use,                 // the address to listen on is taken
   denied,                 // the system does not allow it
+  not_found,              // no such program, file or directory
   truncated,              // the connection ended without the protocol's own goodbye
   protocol,               // the peer sent what its protocol does not allow
   overflow,               // more bytes arrived than the limit lets us hold
@@ -38,6 +39,7 @@ enum class Errc {
   bad_descriptor,         // it is not open, not watched, or of a kind that cannot be watched
   plaintext_before_tls,   // bytes arrived in the clear where TLS had to start
   bad_certificate,        // of the peer's or of ours, not accepted; the message says whose and why
+  process_failed,         // a program ended with a status other than 0, or by a signal
   io,                     // any other error of the system, in the message
 };
 

@@ -39,7 +39,15 @@ class Handoff final : private OperationBase {
   }
   // What is queued can still be taken; then takers fail with this.
 
-  void clear() noexcept { items_.clear(); }
+  void fail(Failure failure) {
+    if (pending()) fail_pending(std::move(failure));
+  }
+  // The one who waits fails; others may come.
+
+  void clear() noexcept {
+    deliver_now();  // it was taken already
+    items_.clear();
+  }
   std::size_t size() const noexcept { return items_.size(); }
   bool closed() const noexcept { return closed_; }
   bool awaited() const noexcept { return pending(); }

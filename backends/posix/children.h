@@ -1,0 +1,50 @@
+// Children: the programs that a loop has started.  It learns of the end of each, by a pidfd where there is one and else by
+// SIGCHLD, collects its status, and does so also for those whose Subprocess has gone.
+#pragma once
+
+#include <sys/types.h>
+
+#include <memory>
+
+#include "backends/posix/reactor.h"
+#include "backends/posix/signals.h"
+#include "twinloop/detail/list.h"
+#include "twinloop/process.h"
+
+namespace twinloop::detail {
+
+class Children {
+ public:
+  explicit Children(Reactor& reactor) noexcept;
+  ~Children();
+  // What still runs is collected by whichever loop starts a program next.
+
+  std::unique_ptr<ChildProcess> watch(pid_t pid);
+  // A child of this process that nobody else will wait for.
+
+  void dispatch() { signals_.dispatch(); }
+  // After the poller: looks at children if a SIGCHLD came.
+
+  void after_fork() noexcept { signals_.end(); }
+
+  void use_signals() noexcept { pidfds_ = false; }
+  // For tests: as on a system without pidfds.
+
+  std::size_t size() const noexcept { return size_; }
+
+ private:
+  class Child;
+  class Handle;
+
+  void look();
+  void forget(Child& child) noexcept;
+
+  Reactor& reactor_;
+  SignalWatch signals_;  // its own, so that a program's handler of SIGCHLD is nobody's rival
+  List<Child> all_;
+  std::size_t size_ = 0;
+  std::size_t by_signal_ = 0;
+  bool pidfds_ = true;
+};
+
+}  // namespace twinloop::detail
