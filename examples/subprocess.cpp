@@ -21,7 +21,7 @@ Future<void> show_lines(IOStream& output, std::size_t number) {
   }
 }
 
-// A program is not ended by letting its Subprocess go.
+// Letting a Subprocess go does not end its program.
 struct Running {
   ~Running() { program.terminate(); }
   Subprocess program;
@@ -29,7 +29,8 @@ struct Running {
 
 Future<void> run(std::string command, std::size_t number) {
   std::vector<std::string> argv{"sh", "-c", command};
-  const SubprocessOptions options = SubprocessOptions().set_stdin(Stdio::null()).set_stdout(Stdio::stream());
+  SubprocessOptions options = SubprocessOptions().set_stdin(Stdio::null()).set_stdout(Stdio::stream());
+  options.lead_group();  // what the shell starts ends with it
   Running running{Subprocess(std::move(argv), options)};
   co_await show_lines(running.program.stdout_stream(), number);
   co_await running.program.wait_for_success();

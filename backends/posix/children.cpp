@@ -47,7 +47,10 @@ void add_orphan(pid_t pid) {
 // What a Subprocess holds.  It knows its child until that has ended or the loop has.
 class Children::Handle final : public ChildProcess, private CloseHook {
  public:
-  Handle(IOLoop& loop, pid_t pid, Child& child) noexcept : pid_(pid), child_(&child) { loop.add_closer(*this); }
+  Handle(IOLoop& loop, pid_t pid, Signals signals, Child& child) noexcept
+      : pid_(pid), signals_(signals), child_(&child) {
+    loop.add_closer(*this);
+  }
   ~Handle() override;
 
   int pid() const noexcept override { return pid_; }
@@ -63,7 +66,7 @@ class Children::Handle final : public ChildProcess, private CloseHook {
   // The number is the child's until its status is collected, which nobody does in between.
   bool send_signal(int number) override {
     if (child_ == nullptr) return false;
-    if (::kill(pid_, number) == 0) return true;
+    if (::kill(signals_ == Signals::to_group ? -pid_ : pid_, number) == 0) return true;
     throw Error(from_errno(errno), "send signal " + std::to_string(number) + " to process " + std::to_string(pid_));
   }
   bool terminate() override { return send_signal(SIGTERM); }
@@ -87,6 +90,7 @@ class Children::Handle final : public ChildProcess, private CloseHook {
   }
 
   pid_t pid_;
+  Signals signals_;
   Child* child_;
   std::optional<int> status_;
   Failure failure_;
@@ -154,12 +158,12 @@ Children::~Children() {
   collect_orphans();
 }
 
-std::unique_ptr<ChildProcess> Children::watch(pid_t pid) {
+std::unique_ptr<ChildProcess> Children::watch(pid_t pid, Signals signals) {
   collect_orphans();
   auto* child = new Child(*this, pid);
   all_.push_back(*child);
   ++size_;
-  auto handle = std::make_unique<Handle>(reactor_.loop(), pid, *child);
+  auto handle = std::make_unique<Handle>(reactor_.loop(), pid, signals, *child);
   child->set_handle(handle.get());
   if (pidfds_ && child->watch_descriptor()) return handle;
   if (by_signal_++ == 0) signals_.set(SIGCHLD, [this] { look(); });

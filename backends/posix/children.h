@@ -19,8 +19,10 @@ class Children {
   ~Children();
   // What still runs is collected by whichever loop starts a program next.
 
-  std::unique_ptr<ChildProcess> watch(pid_t pid);
-  // A child of this process that nobody else will wait for.
+  enum class Signals { to_process, to_group };
+
+  std::unique_ptr<ChildProcess> watch(pid_t pid, Signals signals);
+  // A child of this process that nobody else will wait for; whom signals go to, it alone or the group that it leads.
 
   void dispatch() { signals_.dispatch(); }
   // After the poller: looks at children if a SIGCHLD came.

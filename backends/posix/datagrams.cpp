@@ -171,7 +171,8 @@ Future<UdpAddress> resolve_for(IOLoop& loop, int family, Url url) {
   for (const Address& address : resolution.addresses) {
     if (reachable_from(family, address)) co_return plain_address(address);
   }
-  const std::string problem = resolution.addresses.empty() ? resolution.problem : "none of the kind that this socket has";
+  const std::string problem =
+      resolution.addresses.empty() ? resolution.problem : "none of the kind that this socket has";
   throw Error(Errc::unresolved, url.to_string() + ": no address for '" + url.host + "': " + problem);
 }
 
@@ -198,8 +199,8 @@ Future<std::unique_ptr<DatagramSocket>> open_datagram_socket(Reactor& reactor, U
 Result<std::unique_ptr<DatagramSocket>> PosixDatagrams::make(Reactor& reactor, Descriptor socket,
                                                              const UdpOptions& options) {
   std::unique_ptr<PosixDatagrams> datagrams(new PosixDatagrams(reactor.loop(), std::move(socket), options));
-  const std::error_code error = datagrams->registration_.begin(reactor, datagrams->socket_.get(), *datagrams,
-                                                               Interest::none, Trigger::level);
+  const std::error_code error =
+      datagrams->registration_.begin(reactor, datagrams->socket_.get(), *datagrams, Interest::none, Trigger::level);
   if (error) return Failure(error);
   return std::unique_ptr<DatagramSocket>(std::move(datagrams));
 }

@@ -55,13 +55,13 @@ class PosixDatagrams final : public DatagramSocket, private FdListener, private 
   Descriptor socket_;
   int family_;
   std::size_t max_datagram_;
-  unsigned interface_ = 0;              // for multicast; 0: the system's choice
-  std::unique_ptr<char[]> memory_;      // what is received goes here first; made by the first receive
+  unsigned interface_ = 0;          // for multicast; 0: the system's choice
+  std::unique_ptr<char[]> memory_;  // what is received goes here first; made by the first receive
   FdRegistration registration_;
   Handoff<Datagram> incoming_;
   std::deque<Waiting> outgoing_;
   bool watches_read_ = false;  // kept between receives: a loop of them changes nothing at the poller
-  Errc ended_ = Errc::local;  // why, once there is no socket
+  Errc ended_ = Errc::local;   // why, once there is no socket
 };
 
 }  // namespace twinloop::detail

@@ -43,7 +43,8 @@ bool make_pipe(Descriptor& reading, Descriptor& writing) noexcept;
 bool set_blocking(int fd) noexcept;
 // False with errno set.
 
-ssize_t write_pieces(int fd, std::span<const ConstBytes> pieces, std::size_t limit = static_cast<std::size_t>(-1)) noexcept;
+ssize_t write_pieces(int fd, std::span<const ConstBytes> pieces,
+                     std::size_t limit = static_cast<std::size_t>(-1)) noexcept;
 // As write(), for as many pieces as one call takes, `limit` bytes of them at most.
 
 void ignore_sigpipe() noexcept;

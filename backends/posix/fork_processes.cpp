@@ -91,7 +91,8 @@ std::optional<int> task_id() noexcept { return own_task_id; }
 
 std::optional<int> fork_processes(int count, int max_restarts) {
   if (IOLoop::current_or_null() != nullptr) {
-    throw Error(Errc::busy, "fork_processes: this thread has a loop already, which children cannot share; call it before");
+    throw Error(Errc::busy,
+                "fork_processes: this thread has a loop already, which children cannot share; call it before");
   }
   if (own_task_id) throw Error(Errc::busy, "fork_processes: this process is itself one of its children");
   if (count <= 0) count = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));

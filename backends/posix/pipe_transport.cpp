@@ -16,8 +16,8 @@ bool blocked(int error) noexcept { return error == EAGAIN || error == EWOULDBLOC
 
 Result<std::unique_ptr<Transport>> PipeTransport::make(Reactor& reactor, Descriptor pipe, End end) {
   std::unique_ptr<PipeTransport> transport(new PipeTransport(std::move(pipe), end));
-  const std::error_code error = transport->registration_.begin(reactor, transport->pipe_.get(), *transport,
-                                                               Interest::none, Trigger::level);
+  const std::error_code error =
+      transport->registration_.begin(reactor, transport->pipe_.get(), *transport, Interest::none, Trigger::level);
   if (error) return Failure(error);
   return std::unique_ptr<Transport>(std::move(transport));
 }

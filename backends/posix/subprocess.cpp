@@ -64,7 +64,7 @@ StandardStream open_standard_stream(const Stdio& stdio, int number, const std::s
 // What posix_spawn does in the child before the program.
 class SpawnSetup {
  public:
-  SpawnSetup() {
+  explicit SpawnSetup(const SubprocessOptions& options) {
     ::posix_spawn_file_actions_init(&actions_);
     ::posix_spawnattr_init(&attributes_);
     sigset_t signals;
@@ -72,7 +72,12 @@ class SpawnSetup {
     ::posix_spawnattr_setsigmask(&attributes_, &signals);
     sigaddset(&signals, SIGPIPE);
     ::posix_spawnattr_setsigdefault(&attributes_, &signals);
-    ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    const int group = options.leads_group() ? POSIX_SPAWN_SETPGROUP : 0;
+    ::posix_spawnattr_setflags(&attributes_,
+                               static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | group));
+    if (!options.directory().empty()) {
+      ::posix_spawn_file_actions_addchdir_np(&actions_, options.directory().c_str());
+    }
   }
   ~SpawnSetup() {
     ::posix_spawnattr_destroy(&attributes_);
@@ -83,9 +88,6 @@ class SpawnSetup {
 
   void give(const Descriptor& from, int number) {
     if (from) ::posix_spawn_file_actions_adddup2(&actions_, from.get(), number);
-  }
-  void enter(const std::string& directory) {
-    if (!directory.empty()) ::posix_spawn_file_actions_addchdir_np(&actions_, directory.c_str());
   }
 
   const posix_spawn_file_actions_t* actions() const noexcept { return &actions_; }
@@ -133,7 +135,7 @@ StartedProcess start_program(Reactor& reactor, Children& children, const std::ve
   ignore_sigpipe();
   StartedProcess started;
   std::array<StandardStream, 3> stdio;
-  SpawnSetup setup;
+  SpawnSetup setup(options);
   for (int number = 0; number <= STDERR_FILENO; ++number) {
     const auto i = static_cast<std::size_t>(number);
     stdio[i] = open_standard_stream(options.stdio()[i], number, what);
@@ -144,7 +146,6 @@ StartedProcess start_program(Reactor& reactor, Children& children, const std::ve
     if (!transport.ok()) throw Error(transport.error(), what);
     started.streams[i] = std::move(*transport);
   }
-  setup.enter(options.directory());
   const std::vector<std::string> environment = environment_for(options);
   const std::vector<char*> arguments = pointers_to(argv);
   const std::vector<char*> variables = pointers_to(environment);
@@ -152,7 +153,8 @@ StartedProcess start_program(Reactor& reactor, Children& children, const std::ve
   const int error = ::posix_spawnp(&pid, argv.front().c_str(), setup.actions(), setup.attributes(), arguments.data(),
                                    variables.data());
   if (error != 0) throw Error(from_errno(error), what);
-  started.child = children.watch(pid);
+  started.child =
+      children.watch(pid, options.leads_group() ? Children::Signals::to_group : Children::Signals::to_process);
   return started;
 }
 

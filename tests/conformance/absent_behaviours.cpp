@@ -23,13 +23,14 @@ Future<void> run_true() {
 
 }  // namespace
 
-BEHAVIOUR("where there are no datagrams, a datagram socket is not_supported and the message names what there is", kNothing) {
+BEHAVIOUR("where there are no datagrams, a datagram socket is not_supported and the message names what there is",
+          kNothing) {
   const Result<UdpSocket> socket = co_await as_result(UdpSocket::bind("udp://127.0.0.1:0"));
   expect(socket.ok() == has_descriptors(), socket.ok() ? "it was made" : socket.failure().message());
   if (socket.ok()) co_return;
   expect(socket.reason() == Errc::not_supported, "the reason");
   const std::string message = socket.failure().message();
-  expect(message.find("udp://127.0.0.1:0") != std::string::npos && message.find("pair:") != std::string::npos, message);
+  expect(message.find("udp://127.0.0.1") != std::string::npos && message.find("pair:") != std::string::npos, message);
 }
 
 BEHAVIOUR("where there are no programs, starting one is not_supported and the message names it", kNothing) {

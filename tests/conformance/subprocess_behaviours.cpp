@@ -174,9 +174,8 @@ BEHAVIOUR("a program may get any open descriptor, 1 and 2 crosswise too", kProgr
   const Pipe one;
   const Pipe two;
   const Options crosswise = Options().set_stdout(Stdio::descriptor(2)).set_stderr(Stdio::descriptor(1));
-  Subprocess program = with_standard_output(one.end(1), two.end(1), [&crosswise] {
-    return shell("echo out; echo err >&2", crosswise);
-  });
+  Subprocess program =
+      with_standard_output(one.end(1), two.end(1), [&crosswise] { return shell("echo out; echo err >&2", crosswise); });
   co_await program.wait_for_success();
   expect_equal(one.read() + two.read(), "err\nout\n");
 }
@@ -194,7 +193,9 @@ BEHAVIOUR("the exit status is told, also after the end and to several", kProgram
 
 BEHAVIOUR("a wait that is dropped loses nothing", kPrograms) {
   Subprocess program = shell("read line; exit 3", Options().set_stdin(Stdio::stream()));
-  { Future<int> dropped = program.wait_for_exit(); }
+  {
+    Future<int> dropped = program.wait_for_exit();
+  }
   expect(!program.exit_status(), "it runs");
   program.stdin_stream().close();
   const int status = co_await program.wait_for_exit();
@@ -219,6 +220,16 @@ BEHAVIOUR("a signal reaches the program, and after its end nobody", kPrograms) {
   const int status = co_await program.wait_for_exit();
   expect_equal(status, 5);
   expect(!program.send_signal(SIGUSR1) && !program.terminate() && !program.kill(), "it has ended");
+}
+
+BEHAVIOUR("signals to the leader of a group reach what it started too", kPrograms) {
+  Subprocess program = shell("sleep 1000 & echo $!; wait", reading_stdout().lead_group());
+  const std::string line = co_await program.stdout_stream().read_until("\n");
+  program.terminate();
+  const int status = co_await program.wait_for_exit();
+  expect_equal(status, -SIGTERM);
+  const std::string rest = co_await program.stdout_stream().read_until_close();  // ends when the last writer has
+  expect_equal(rest, "");
 }
 
 BEHAVIOUR("wait_for_success fails with CalledProcessError, which names the program and its status", kPrograms) {
@@ -323,8 +334,8 @@ BEHAVIOUR("a Subprocess that is destroyed lets its program go on, and leaves nei
   const std::vector<int> before = open_descriptors();
   int pid = 0;
   {
-    const Subprocess program = shell("cat >/dev/null; echo > sign",
-                                     Options().set_stdin(Stdio::stream()).set_directory(directory.path()));
+    const Subprocess program =
+        shell("cat >/dev/null; echo > sign", Options().set_stdin(Stdio::stream()).set_directory(directory.path()));
     pid = program.pid();
   }
   co_await until_gone(pid);

@@ -170,7 +170,9 @@ BEHAVIOUR("a refusal that nobody asks for does not keep the loop busy", kUdp) {
 BEHAVIOUR("a receive dropped before anything comes leaves the datagram for the next", kUdp) {
   UdpSocket server = co_await UdpSocket::bind(kAnyPort);
   UdpSocket client = co_await connect_to(server);
-  { Future<Datagram> dropped = server.receive(); }
+  {
+    Future<Datagram> dropped = server.receive();
+  }
   co_await client.send("kept");
   const Datagram datagram = co_await server.receive();
   expect_equal(datagram.bytes, "kept");

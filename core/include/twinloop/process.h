@@ -60,6 +60,9 @@ class SubprocessOptions {
   // An environment variable, besides those inherited or in place of one.
   SubprocessOptions& clear_environment() { return inherits_environment_ = false, *this; }
   // It gets the variables of set_variable() only.
+  SubprocessOptions& lead_group() { return leads_group_ = true, *this; }
+  // Makes it the leader of a process group, to which send_signal, terminate and kill then go: a shell and all that it started.
+  // The terminal's Ctrl-C no longer reaches it.
   SubprocessOptions& set_stream(const StreamOptions& options) { return stream_ = options, *this; }
   // Limits of the streams.
 
@@ -67,6 +70,7 @@ class SubprocessOptions {
   const std::string& directory() const noexcept { return directory_; }
   const std::vector<std::pair<std::string, std::string>>& variables() const noexcept { return variables_; }
   bool inherits_environment() const noexcept { return inherits_environment_; }
+  bool leads_group() const noexcept { return leads_group_; }
   const StreamOptions& stream() const noexcept { return stream_; }
 
  private:
@@ -75,6 +79,7 @@ class SubprocessOptions {
   std::vector<std::pair<std::string, std::string>> variables_;
   StreamOptions stream_;
   bool inherits_environment_ = true;
+  bool leads_group_ = false;
 };
 
 // A program that ran and failed: it exited with a status other than 0, or a signal ended it.
@@ -114,7 +119,8 @@ class Subprocess {
   IOStream& stdout_stream() noexcept { return streams_[1]; }
   IOStream& stderr_stream() noexcept { return streams_[2]; }
   // Those that were asked for with Stdio::stream(), else empty ones.  stdin is written to: close() delivers what was written and
-  // then ends the program's input; a read from it finds the end.  stdout and stderr are read from; a write to one fails.
+  // then ends the program's input; a read from it finds the end.  stdout and stderr are read from; a write to one closes it with
+  // not_supported.
 
   Future<int> wait_for_exit();
   // The exit status, or minus the number of the signal that ended the program: -9 after kill().  Any number may wait, before and
