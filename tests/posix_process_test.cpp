@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -150,6 +151,7 @@ struct Reports {
 // Runs the function in a process of its own, which ends with its result.
 template <class F>
 int status_of(F function) {
+  std::fflush(nullptr);  // or the child would print it again
   const pid_t child = ::fork();
   if (child == 0) {
     ::signal(SIGTERM, SIG_DFL);  // Catch2 reports it as a failed test

@@ -376,7 +376,8 @@ BEHAVIOUR("a Subprocess moves while somebody waits for it", kPrograms) {
 }
 
 BEHAVIOUR("a status that somebody else has collected is an error, not a guess", kPrograms) {
-  Subprocess program = shell("exit 1");
+  Subprocess program = shell("read line; exit 1", Options().set_stdin(Stdio::stream()));
+  program.stdin_stream().close();
   ::waitpid(program.pid(), nullptr, 0);
   const Result<int> status = co_await as_result(program.wait_for_exit());
   expect(!status.ok() && status.error() == std::errc::no_child_process, "it cannot be known");
