@@ -68,6 +68,12 @@ std::vector<int> open_descriptors() {
 // Whether the process exists, be it as a zombie: a child whose status nobody has collected still has its number.
 bool exists(int pid) { return ::kill(pid, 0) == 0; }
 
+// Until it has ended; it stays a zombie.
+void wait_for_zombie(int pid) {
+  siginfo_t info{};
+  ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT);
+}
+
 Future<void> until_gone(int pid) {
   while (exists(pid)) co_await sleep_for(1ms);  // the behaviour's own limit bounds it
 }
@@ -305,7 +311,7 @@ BEHAVIOUR("SIGPIPE ends a program as usual", kPrograms) {
 
 BEHAVIOUR("writing to a program that has gone is an error and no signal", kPrograms) {
   Subprocess program = shell("exit 0", Options().set_stdin(Stdio::stream()));
-  co_await program.wait_for_success();
+  wait_for_zombie(program.pid());  // without a turn of the loop: the write is the first to notice
   IOStream& input = program.stdin_stream();
   const Result<void> written = co_await as_result(input.write("x"));
   const Result<void> flushed = co_await as_result(input.flush());
@@ -348,8 +354,7 @@ BEHAVIOUR("a Subprocess that is destroyed after its program has ended leaves no 
   {
     Subprocess program = shell("true");
     pid = program.pid();
-    siginfo_t info{};
-    ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT);  // it has ended, and nobody has noticed
+    wait_for_zombie(pid);
   }
   co_await until_gone(pid);
 }
