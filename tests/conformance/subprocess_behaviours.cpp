@@ -78,6 +78,20 @@ Future<void> until_gone(int pid) {
   while (exists(pid)) co_await sleep_for(1ms);  // the behaviour's own limit bounds it
 }
 
+Future<void> until_no_child() {
+  siginfo_t info{};
+  while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0) co_await sleep_for(1ms);
+}
+
+Future<void> converse() {
+  Subprocess cat(words("cat"), conversing());
+  co_await cat.stdin_stream().write("hello\n");
+  const std::string line = co_await cat.stdout_stream().read_until("\n");
+  expect_equal(line, "hello\n");
+  cat.stdin_stream().close();
+  co_await cat.wait_for_success();
+}
+
 class Pipe {
  public:
   Pipe() { expect(::pipe(ends_) == 0, "a pipe"); }
@@ -395,6 +409,16 @@ BEHAVIOUR("fifty programs at once each tell their own status", kPrograms) {
     const int status = co_await programs[static_cast<std::size_t>(i)].wait_for_exit();
     expect_equal(status, i);
   }
+}
+
+BEHAVIOUR("whatever step a conversation with a program is cancelled at, neither a program nor a descriptor is left",
+          kPrograms) {
+  co_await converse();
+  const std::vector<int> before = open_descriptors();
+  const std::size_t cancelled = co_await cancel_everywhere(&converse);
+  expect(cancelled > 2, "it was cancelled in between");
+  co_await until_no_child();
+  expect(open_descriptors() == before, "the same descriptors");
 }
 
 BEHAVIOUR("processes cannot be forked off where a loop is", kPrograms) {

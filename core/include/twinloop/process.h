@@ -106,8 +106,9 @@ class Subprocess {
   // not_found (no such program or directory), denied (not executable), descriptors_exhausted, bad_descriptor, not_supported (a
   // browser starts no programs).
   //
-  // SIGPIPE is back to its default in the program and no signal is blocked.  Descriptors of this program that are not
-  // close-on-exec are inherited; the library's own never are.
+  // SIGPIPE is back to its default in the program and no signal is blocked.  In this process it is ignored from now on, unless it
+  // has a handler: a pipe's reader that has gone is an error to report.  Descriptors of this process that are not close-on-exec
+  // are inherited; the library's own never are.
 
   Subprocess(Subprocess&&) noexcept;
   Subprocess& operator=(Subprocess&&) noexcept;
