@@ -175,6 +175,15 @@ BEHAVIOUR("closing a program's stdin delivers what was written before it ends", 
   expect_equal(std::stoi(counted), 300'000);
 }
 
+BEHAVIOUR("ending a program's input by shutdown_write delivers all that was written, also when nobody waits for it",
+          kPrograms) {
+  Subprocess program = shell("wc -c", conversing());
+  program.stdin_stream().write(std::string(3'000'000, 'x')).ignore();
+  program.stdin_stream().shutdown_write().ignore();
+  const std::string counted = co_await program.stdout_stream().read_until_close();
+  expect_equal(std::stoi(counted), 3'000'000);
+}
+
 BEHAVIOUR("stderr is a stream of its own", kPrograms) {
   Subprocess program = shell("echo out; echo err >&2", reading_stdout().set_stderr(Stdio::stream()));
   const std::string err = co_await program.stderr_stream().read_until_close();

@@ -14,6 +14,7 @@
 #include "twinloop/locks.h"
 #include "twinloop/net.h"
 #include "twinloop/periodic.h"
+#include "twinloop/process.h"
 #include "twinloop/queues.h"
 #include "twinloop/race.h"
 #include "twinloop/rate_limiter.h"
@@ -28,6 +29,7 @@
 #include "twinloop/testing.h"
 #include "twinloop/timing.h"
 #include "twinloop/trace.h"
+#include "twinloop/udp.h"
 #include "twinloop/wait_iterator.h"
 
 #if __has_include("twinloop/libuv.h")

@@ -3,7 +3,7 @@
 //
 //   Subprocess sort({"sort", "-n"}, SubprocessOptions().set_stdin(Stdio::stream()).set_stdout(Stdio::stream()));
 //   co_await sort.stdin_stream().write("10\n9\n");
-//   sort.stdin_stream().close();
+//   co_await sort.stdin_stream().shutdown_write();
 //   std::string sorted = co_await sort.stdout_stream().read_until_close();
 //   co_await sort.wait_for_success();
 #pragma once
@@ -119,9 +119,9 @@ class Subprocess {
   IOStream& stdin_stream() noexcept { return streams_[0]; }
   IOStream& stdout_stream() noexcept { return streams_[1]; }
   IOStream& stderr_stream() noexcept { return streams_[2]; }
-  // Those that were asked for with Stdio::stream(), else empty ones.  stdin is written to: close() delivers what was written and
-  // then ends the program's input; a read from it finds the end.  stdout and stderr are read from; a write to one closes it with
-  // not_supported.
+  // Those that were asked for with Stdio::stream(), else empty ones.  stdin is written to: shutdown_write() ends the program's
+  // input behind all that was written, and close() does if the program takes that within the linger timeout; a read from it finds
+  // the end.  stdout and stderr are read from; a write to one closes it with not_supported.
 
   Future<int> wait_for_exit();
   // The exit status, or minus the number of the signal that ended the program: -9 after kill().  Any number may wait, before and
