@@ -104,13 +104,14 @@ TEST_CASE("SIGCHLD is given back when no program needs it any more") {
 
 TEST_CASE("closing the loop fails those who wait for a program, which goes on") {
   IOLoop loop(make(each_backend()));
-  Subprocess program(shell("cat"), reading_stdin());
+  Subprocess program(shell("exec sleep 1000"));
   Future<int> waiting = program.wait_for_exit();
   loop.close();
   CHECK(waiting.take_result().reason() == Errc::loop_closed);
   CHECK(program.wait_for_exit().take_result().reason() == Errc::loop_closed);
   CHECK_FALSE(program.terminate());
   CHECK(exists(program.pid()));
+  ::kill(program.pid(), SIGKILL);
 }
 
 TEST_CASE("a program that outlived its loop is collected when the next one is started") {

@@ -24,7 +24,9 @@ class Children {
   std::unique_ptr<ChildProcess> watch(pid_t pid, Signals signals);
   // A child of this process that nobody else will wait for; whom signals go to, it alone or the group that it leads.
 
-  void dispatch() { signals_.dispatch(); }
+  void dispatch() {
+    if (by_signal_ > 0) signals_.dispatch();
+  }
   // After the poller: looks at children if a SIGCHLD came.
 
   void after_fork() noexcept { signals_.end(); }
