@@ -106,7 +106,7 @@ std::optional<int> fork_processes(int count, int max_restarts) {
       family.end_all();
       throw Error(Errc::limit, "fork_processes: children failed more than " + std::to_string(max_restarts) + " times");
     }
-    if (family.start(*failed)) return *failed;
+    if (family.start(*failed)) return failed;
   }
   return std::nullopt;
 }

@@ -76,9 +76,9 @@ Future<std::unique_ptr<Acceptor>> PosixNetwork::listen(Url url, const ListenOpti
   return listen_tcp(*this, std::move(url), options.backlog);
 }
 
-Future<std::unique_ptr<DatagramSocket>> PosixNetwork::open_datagrams(Url url, DatagramEnd end,
+Future<std::unique_ptr<DatagramSocket>> PosixNetwork::open_datagrams(const Url& url, DatagramEnd end,
                                                                      const UdpOptions& options) {
-  return open_datagram_socket(reactor_, std::move(url), end, options);
+  return open_datagram_socket(reactor_, url, end, options);
 }
 
 Future<std::unique_ptr<Transport>> PosixNetwork::connect_tcp(PosixNetwork& self, Url url) {

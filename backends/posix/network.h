@@ -14,7 +14,8 @@ class PosixNetwork final : public Network {
   bool carries(std::string_view scheme) const noexcept override;
   Future<std::unique_ptr<Transport>> connect(Url url, const ConnectOptions& options) override;
   Future<std::unique_ptr<Acceptor>> listen(Url url, const ListenOptions& options) override;
-  Future<std::unique_ptr<DatagramSocket>> open_datagrams(Url url, DatagramEnd end, const UdpOptions& options) override;
+  Future<std::unique_ptr<DatagramSocket>> open_datagrams(const Url& url, DatagramEnd end,
+                                                         const UdpOptions& options) override;
   std::string_view alternatives() const noexcept override;
 
  private:

@@ -110,13 +110,15 @@ std::vector<std::string> environment_for(const SubprocessOptions& options) {
   for (char** each = environ; options.inherits_environment() && *each != nullptr; ++each) {
     if (!replaced(*each)) environment.emplace_back(*each);
   }
-  for (const auto& [name, value] : options.variables()) environment.push_back(name + "=" + value);
+  for (const auto& [name, value] : options.variables())
+    environment.push_back(std::string(name).append("=").append(value));
   return environment;
 }
 
 // The form that exec takes.
 std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
   std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
   for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
   pointers.push_back(nullptr);
   return pointers;

@@ -7,7 +7,7 @@
 
 namespace twinloop {
 
-Future<std::unique_ptr<DatagramSocket>> Network::open_datagrams(Url url, DatagramEnd, const UdpOptions&) {
+Future<std::unique_ptr<DatagramSocket>> Network::open_datagrams(const Url& url, DatagramEnd, const UdpOptions&) {
   return Future<std::unique_ptr<DatagramSocket>>::failed(
       Failure(Errc::not_supported, url.to_string() + ": no datagrams here (" + std::string(alternatives()) + ")"));
 }

@@ -21,7 +21,7 @@ Future<void> expect_success(std::string program, Future<int> exit) {
 CalledProcessError::CalledProcessError(std::string_view program, int exit_status)
     : Error(Errc::process_failed, describe_end(program, exit_status)), exit_status_(exit_status) {}
 
-Subprocess::Subprocess(std::vector<std::string> argv, SubprocessOptions options) {
+Subprocess::Subprocess(std::vector<std::string> argv, const SubprocessOptions& options) {
   if (argv.empty()) throw Error(Errc::not_found, "start a program: argv is empty");
   program_ = argv.front();
   StartedProcess started = IOLoop::current().backend().start_process(argv, options);

@@ -62,8 +62,9 @@ class Network {
 
   virtual Future<std::unique_ptr<Acceptor>> listen(Url url, const ListenOptions& options) = 0;
 
-  virtual Future<std::unique_ptr<DatagramSocket>> open_datagrams(Url url, DatagramEnd end, const UdpOptions& options);
-  // What UdpSocket stands on (udp.h).  Here: not_supported.  The options live until it is done.
+  virtual Future<std::unique_ptr<DatagramSocket>> open_datagrams(const Url& url, DatagramEnd end,
+                                                                 const UdpOptions& options);
+  // What UdpSocket stands on (udp.h).  Here: not_supported.  Url and options live until it is done.
 
   virtual std::string_view alternatives() const noexcept = 0;
   // What to use instead of a scheme that this platform lacks: "in a browser use ws:// or wss://".

@@ -100,7 +100,7 @@ class CalledProcessError : public Error {
 // loop sees to it that no zombie stays.  Call kill() or terminate() first where it must not go on.
 class Subprocess {
  public:
-  explicit Subprocess(std::vector<std::string> argv, SubprocessOptions options = {});
+  explicit Subprocess(std::vector<std::string> argv, const SubprocessOptions& options = {});
   // Starts argv[0], looked up in this program's PATH unless it has a slash, with these arguments.  No shell: nothing in them is
   // expanded.  Returns when the program has taken the place of the child, so what prevents that is thrown from here: Error with
   // not_found (no such program or directory), denied (not executable), descriptors_exhausted, bad_descriptor, not_supported (a
