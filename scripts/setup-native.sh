@@ -15,6 +15,9 @@ readonly TEST_PEERS=("${LIBUV[@]}" socat=socat netcat-openbsd=nc curl=curl brotl
   clang-19=clang++-19 libclang-rt-19-dev=/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.tsan-*.a
   clang-format-19=clang-format-19 clang-tidy-19=clang-tidy-19
   libssl-dev=/usr/include/openssl/ssl.h openssl=openssl)
+# Servers that Debian starts when it installs them: CI gets them, a user's machine is asked first.
+readonly SERVER_PEERS=(nginx-light=/usr/sbin/nginx redis-server=redis-server
+  python3-websockets=/usr/lib/python3/dist-packages/websockets/version.py)
 readonly CATCH2_TOOLS=(dpkg-dev=dpkg-source xz-utils=xz)
 
 readonly CATCH2_VERSION=3.7.1
@@ -56,8 +59,11 @@ bring_node() { # Debian 12 and Ubuntu 24.04 have 18: the npm registry has Node.j
 }
 
 install_test_peers() { # a missing one is a loud skip on a user's machine, a failure in CI
-  local missing=()
-  mapfile -t missing < <(missing_packages "${TEST_PEERS[@]}")
+  local wanted=("${TEST_PEERS[@]}") missing=()
+  if in_ci; then wanted+=("${SERVER_PEERS[@]}"); fi
+  mapfile -t missing < <(missing_packages "${SERVER_PEERS[@]}")
+  if ((${#missing[@]})) && ! in_ci; then say "note: tests against these are SKIPPED, install them if you like: ${missing[*]}"; fi
+  mapfile -t missing < <(missing_packages "${wanted[@]}")
   ((${#missing[@]})) || return 0
   if apt_install "${missing[@]}"; then return; fi
   if in_ci; then die "the tests need: ${missing[*]}"; fi

@@ -97,6 +97,7 @@ if [[ $wasm == yes ]]; then
   step "npm install" scripts/setup-js.sh
   step wasm build_and_test wasm
   if [[ -f bindings/js/package.json ]]; then step "npm package" npm_tests; fi
+  step peers node --test tests/peers/*.test.mjs
 else
   printf '== wasm: no usable Emscripten (see above)\n'
   if in_ci; then failed=$((failed + 1)); failed_steps+=("wasm setup"); else printf '   SKIPPED\n'; fi

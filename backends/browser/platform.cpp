@@ -8,6 +8,8 @@ Function<void()> trace_request;
 
 }  // namespace
 
+std::span<const ErrorWords> platform_errors() noexcept { return {}; }
+
 void on_trace_request() noexcept {
   if (trace_request) trace_request();
 }

@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -26,7 +27,18 @@ std::string_view prefix(LogLevel level) noexcept {
   return "";
 }
 
+constexpr std::array kErrors = {
+    ErrorWords{Errc::not_found, "not_found", "no such file or directory"},
+    ErrorWords{Errc::descriptors_exhausted, "descriptors_exhausted", "no file descriptor is available"},
+    ErrorWords{Errc::bad_descriptor, "bad_descriptor", "no such file descriptor is open or watched"},
+    ErrorWords{Errc::plaintext_before_tls, "plaintext_before_tls", "bytes arrived before TLS started"},
+    ErrorWords{Errc::bad_certificate, "bad_certificate", "a certificate was not accepted"},
+    ErrorWords{Errc::process_failed, "process_failed", "the program failed"},
+};
+
 }  // namespace
+
+std::span<const ErrorWords> platform_errors() noexcept { return kErrors; }
 
 // One write a line, so that lines of several threads do not mix.
 void platform_log(LogLevel level, std::string_view text) noexcept {

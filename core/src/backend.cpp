@@ -13,8 +13,7 @@ Future<std::unique_ptr<DatagramSocket>> Network::open_datagrams(const Url& url, 
 }
 
 StartedProcess Backend::start_process(const std::vector<std::string>& argv, const SubprocessOptions&) {
-  throw Error(Errc::not_supported, "start '" + argv.front() + "': the backend '" + std::string(name()) +
-                                       "' starts no programs; a native one does");
+  throw Error(Errc::not_supported, "start '" + argv.front() + "'");
 }
 
 }  // namespace twinloop

@@ -1,62 +1,59 @@
 #include "twinloop/error.h"
 
+#include <algorithm>
 #include <array>
+#include <span>
+
+#include "twinloop/detail/builtin.h"
 
 namespace twinloop {
 namespace {
 
-struct Entry {
-  Errc code;
-  std::string_view name;
-  const char* message;
+using detail::ErrorWords;
+
+constexpr std::array kWords = {
+    ErrorWords{Errc::end, "end", "the peer ended the connection"},
+    ErrorWords{Errc::reset, "reset", "the connection was reset"},
+    ErrorWords{Errc::refused, "refused", "the connection was refused"},
+    ErrorWords{Errc::unreachable, "unreachable", "the host cannot be reached"},
+    ErrorWords{Errc::unresolved, "unresolved", "the name has no address"},
+    ErrorWords{Errc::in_use, "in_use", "the address is in use"},
+    ErrorWords{Errc::denied, "denied", "permission denied"},
+    ErrorWords{Errc::truncated, "truncated", "the connection ended without a goodbye"},
+    ErrorWords{Errc::protocol, "protocol", "the peer broke the protocol"},
+    ErrorWords{Errc::overflow, "overflow", "more data arrived than may be held"},
+    ErrorWords{Errc::limit, "limit", "a limit was reached"},
+    ErrorWords{Errc::unsatisfiable_read, "unsatisfiable_read", "the delimiter was not found within max_bytes"},
+    ErrorWords{Errc::timeout, "timeout", "the deadline passed"},
+    ErrorWords{Errc::idle_timeout, "idle_timeout", "nothing arrived for too long"},
+    ErrorWords{Errc::cancelled, "cancelled", "the operation was cancelled"},
+    ErrorWords{Errc::local, "local", "the stream was closed on this side"},
+    ErrorWords{Errc::loop_closed, "loop_closed", "the loop was closed"},
+    ErrorWords{Errc::not_supported, "not_supported", "not supported here"},
+    ErrorWords{Errc::broken_promise, "broken_promise", "the promise was destroyed unfulfilled"},
+    ErrorWords{Errc::busy, "busy", "the same operation is already pending"},
+    ErrorWords{Errc::invalid_url, "invalid_url", "not a valid URL"},
+    ErrorWords{Errc::unknown_scheme, "unknown_scheme", "no transport of that name"},
+    ErrorWords{Errc::unknown_backend, "unknown_backend", "no backend of that name"},
+    ErrorWords{Errc::io, "io", "input/output error"},
 };
 
-constexpr std::array kEntries = {
-    Entry{Errc::end, "end", "the peer ended the connection"},
-    Entry{Errc::reset, "reset", "the connection was reset"},
-    Entry{Errc::refused, "refused", "the connection was refused"},
-    Entry{Errc::unreachable, "unreachable", "the host cannot be reached"},
-    Entry{Errc::unresolved, "unresolved", "the name has no address"},
-    Entry{Errc::in_use, "in_use", "the address is in use"},
-    Entry{Errc::denied, "denied", "permission denied"},
-    Entry{Errc::not_found, "not_found", "no such file or directory"},
-    Entry{Errc::truncated, "truncated", "the connection ended without a goodbye"},
-    Entry{Errc::protocol, "protocol", "the peer broke the protocol"},
-    Entry{Errc::overflow, "overflow", "more data arrived than may be held"},
-    Entry{Errc::limit, "limit", "a limit was reached"},
-    Entry{Errc::unsatisfiable_read, "unsatisfiable_read", "the delimiter was not found within max_bytes"},
-    Entry{Errc::timeout, "timeout", "the deadline passed"},
-    Entry{Errc::idle_timeout, "idle_timeout", "nothing arrived for too long"},
-    Entry{Errc::cancelled, "cancelled", "the operation was cancelled"},
-    Entry{Errc::local, "local", "the stream was closed on this side"},
-    Entry{Errc::loop_closed, "loop_closed", "the loop was closed"},
-    Entry{Errc::not_supported, "not_supported", "not supported here"},
-    Entry{Errc::broken_promise, "broken_promise", "the promise was destroyed unfulfilled"},
-    Entry{Errc::busy, "busy", "the same operation is already pending"},
-    Entry{Errc::invalid_url, "invalid_url", "not a valid URL"},
-    Entry{Errc::unknown_scheme, "unknown_scheme", "no transport of that name"},
-    Entry{Errc::unknown_backend, "unknown_backend", "no backend of that name"},
-    Entry{Errc::descriptors_exhausted, "descriptors_exhausted", "no file descriptor is available"},
-    Entry{Errc::bad_descriptor, "bad_descriptor", "no such file descriptor is open or watched"},
-    Entry{Errc::plaintext_before_tls, "plaintext_before_tls", "bytes arrived before TLS started"},
-    Entry{Errc::bad_certificate, "bad_certificate", "a certificate was not accepted"},
-    Entry{Errc::process_failed, "process_failed", "the program failed"},
-    Entry{Errc::io, "io", "input/output error"},
-};
+const ErrorWords* find(std::span<const ErrorWords> words, int value) noexcept {
+  const auto at = std::ranges::find(words, static_cast<Errc>(value), &ErrorWords::code);
+  return at != words.end() ? &*at : nullptr;
+}
 
-const Entry* find(int value) noexcept {
-  for (const Entry& entry : kEntries) {
-    if (static_cast<int>(entry.code) == value) return &entry;
-  }
-  return nullptr;
+const ErrorWords* find(int value) noexcept {
+  const ErrorWords* words = find(kWords, value);
+  return words != nullptr ? words : find(detail::platform_errors(), value);
 }
 
 class Category final : public std::error_category {
  public:
   const char* name() const noexcept override { return "twinloop"; }
   std::string message(int value) const override {
-    const Entry* entry = find(value);
-    return entry != nullptr ? entry->message : "unknown error";
+    const ErrorWords* words = find(value);
+    return words != nullptr ? words->message : "unknown error";
   }
 };
 
@@ -95,8 +92,8 @@ const std::error_category& twinloop_category() noexcept {
 std::error_code make_error_code(Errc code) noexcept { return {static_cast<int>(code), twinloop_category()}; }
 
 std::string_view name(Errc code) noexcept {
-  const Entry* entry = find(static_cast<int>(code));
-  return entry != nullptr ? entry->name : "unknown";
+  const ErrorWords* words = find(static_cast<int>(code));
+  return words != nullptr ? words->name : "unknown";
 }
 
 std::string_view advice(Errc code) noexcept {

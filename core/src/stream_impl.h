@@ -35,7 +35,7 @@ class Delimiter {
     clear();
     size_ = static_cast<std::uint32_t>(text.size());
     if (is_long()) long_ = new char[size_];
-    std::memcpy(is_long() ? long_ : short_, text.data(), text.size());
+    text.copy(is_long() ? long_ : short_, size_);
   }
 
  private:

@@ -158,20 +158,18 @@ std::string_view file_name(const char* path) noexcept {
   return slash == std::string_view::npos ? text : text.substr(slash + 1);
 }
 
-std::string missing(Needs have, Needs need) {
-  static constexpr std::pair<Needs, const char*> kNames[] = {{Needs::tcp, "tcp"},
-                                                             {Needs::listen, "listen"},
-                                                             {Needs::fds, "fds"},
-                                                             {Needs::threads, "threads"},
-                                                             {Needs::signals, "signals"}};
+}  // namespace
+
+std::string words(Needs needs, std::string_view between) {
+  static constexpr std::pair<Needs, const char*> kWords[] = {
+      {Needs::tcp, "tcp"},         {Needs::listen, "listen"},   {Needs::fds, "fds"},
+      {Needs::threads, "threads"}, {Needs::signals, "signals"}, {Needs::stop_token, "std::stop_token"}};
   std::string text;
-  for (const auto& [flag, word] : kNames) {
-    if (covers(need, flag) && !covers(have, flag)) text.append(text.empty() ? "" : ", ").append(word);
+  for (const auto& [need, word] : kWords) {
+    if (covers(needs, need)) text.append(text.empty() ? "" : between).append(word);
   }
   return text;
 }
-
-}  // namespace
 
 const std::vector<Behaviour>& behaviours() { return table(); }
 
@@ -205,7 +203,7 @@ Future<int> run_behaviours(Needs have, std::string_view filter, void (*print)(st
   for (const Behaviour* behaviour : chosen) {
     const std::string title = std::to_string(++number) + " - " + behaviour->name;
     if (!covers(have, behaviour->needs)) {
-      print("ok " + title + " # SKIP this platform has no " + missing(have, behaviour->needs));
+      print("ok " + title + " # SKIP this platform has no " + words(behaviour->needs - have, ", "));
       continue;
     }
     const Result<void> result = co_await as_result(with_timeout(std::chrono::seconds(60), behaviour->run()));

@@ -1,4 +1,5 @@
 // What a loop says about itself: who waits where, what keeps it, what it did when.
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,11 @@ std::size_t count_of(std::string_view part, std::string_view text) {
   std::size_t number = 0;
   for (std::size_t at = text.find(part); at != std::string_view::npos; at = text.find(part, at + 1)) ++number;
   return number;
+}
+
+int number_behind(std::string_view words, const std::string& text) {
+  const std::size_t at = text.find(words);
+  return at == std::string::npos ? -1 : std::atoi(text.c_str() + at + words.size());
 }
 
 bool names(const Origin& place, std::string_view function) {
@@ -97,9 +103,9 @@ BEHAVIOUR("without somebody to tell, what keeps the loop is a warning in the log
   loop.set_blocking_log_threshold(Duration::zero());
   loop.add_callback([] { keep_busy(20ms); }, "unwatched");
   co_await sleep_for(1ms);
-  expect_equal(log.count(LogLevel::warning), 1);
+  expect(!log.mentions("unwatched"), log.text());
   expect(log.mentions("a callback, refresh (inspection_behaviours.cpp:"), log.text());
-  expect(log.mentions(", kept the loop for 2"), log.text());
+  expect(number_behind(", kept the loop for ", log.text()) >= 20, log.text());
 }
 
 BEHAVIOUR("a trace has every step by its kind, name and place, and the sleeps between", Needs::nothing) {

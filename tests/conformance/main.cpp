@@ -23,7 +23,8 @@ using namespace twinloop;
 using testing::Behaviour;
 using testing::Needs;
 
-constexpr Needs kNative = Needs::tcp | Needs::listen | Needs::fds | Needs::threads | Needs::signals;
+constexpr Needs kManual = Needs::stop_token;
+constexpr Needs kNative = Needs::tcp | Needs::listen | Needs::fds | Needs::threads | Needs::signals | Needs::stop_token;
 
 struct Driver {
   std::string name;
@@ -41,7 +42,7 @@ std::function<void(const Behaviour&)> own_loop(std::unique_ptr<Backend> (*make)(
 
 std::vector<Driver> drivers() {
   std::vector<Driver> all;
-  all.push_back({"manual", Needs::nothing,
+  all.push_back({"manual", kManual,
                  own_loop([] { return std::unique_ptr<Backend>(std::make_unique<testing::ManualBackend>()); })});
   for (const detail::BackendEntry& entry : detail::builtin_backends()) {
     if (entry.available()) all.push_back({std::string(entry.name), kNative, own_loop(entry.make)});
@@ -53,24 +54,12 @@ std::vector<Driver> drivers() {
   return all;
 }
 
-std::string words(Needs needs) {
-  constexpr std::pair<Needs, const char*> kWords[] = {{Needs::tcp, "tcp"},
-                                                      {Needs::listen, "listen"},
-                                                      {Needs::fds, "fds"},
-                                                      {Needs::threads, "threads"},
-                                                      {Needs::signals, "signals"}};
-  std::string text;
-  for (const auto& [need, word] : kWords) {
-    if (covers(needs, need)) text += text.empty() ? std::string(word) : std::string(" ") + word;
-  }
-  return text;
-}
-
 // What scripts/behaviour_table.py reads: which backends have what, and which behaviours need it.
 int print_needs(const std::vector<Driver>& all) {
-  for (const Driver& driver : all) std::printf("backend\t%s\t%s\n", driver.name.c_str(), words(driver.have).c_str());
+  for (const Driver& driver : all)
+    std::printf("backend\t%s\t%s\n", driver.name.c_str(), words(driver.have, " ").c_str());
   for (const Behaviour& behaviour : testing::behaviours()) {
-    std::printf("behaviour\t%s\t%s\n", behaviour.name.c_str(), words(behaviour.needs).c_str());
+    std::printf("behaviour\t%s\t%s\n", behaviour.name.c_str(), words(behaviour.needs, " ").c_str());
   }
   return 0;
 }

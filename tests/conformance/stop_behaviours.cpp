@@ -9,7 +9,7 @@ using namespace twinloop;
 using namespace twinloop::testing;
 using namespace work;
 
-BEHAVIOUR("a stop request cancels the work", Needs::nothing) {
+BEHAVIOUR("a stop request cancels the work", Needs::stop_token) {
   int alive = 0;
   std::stop_source source;
   Future<int> stoppable = with_stop(source.get_token(), never(alive));
@@ -19,7 +19,7 @@ BEHAVIOUR("a stop request cancels the work", Needs::nothing) {
   expect_equal(alive, 0);
 }
 
-BEHAVIOUR("a stop request from another thread cancels the work", Needs::threads) {
+BEHAVIOUR("a stop request from another thread cancels the work", Needs::threads | Needs::stop_token) {
   int alive = 0;
   std::stop_source source;
   Future<int> stoppable = with_stop(source.get_token(), never(alive));
@@ -28,7 +28,7 @@ BEHAVIOUR("a stop request from another thread cancels the work", Needs::threads)
   expect_equal(alive, 0);
 }
 
-BEHAVIOUR("a stop that was requested before cancels at once, but a result that exists wins", Needs::nothing) {
+BEHAVIOUR("a stop that was requested before cancels at once, but a result that exists wins", Needs::stop_token) {
   int alive = 0;
   std::stop_source source;
   source.request_stop();
@@ -37,7 +37,7 @@ BEHAVIOUR("a stop that was requested before cancels at once, but a result that e
   expect_equal(value, 4);
 }
 
-BEHAVIOUR("work that ends before the stop request keeps its result and forgets the token", Needs::nothing) {
+BEHAVIOUR("work that ends before the stop request keeps its result and forgets the token", Needs::stop_token) {
   std::stop_source source;
   const int value = co_await with_stop(source.get_token(), later(1ms, 5));
   source.request_stop();
@@ -57,6 +57,6 @@ Future<void> use_stop() {
 
 }  // namespace
 
-BEHAVIOUR("a program with stop tokens can be cancelled at every step and leaves nothing behind", Needs::nothing) {
+BEHAVIOUR("a program with stop tokens can be cancelled at every step and leaves nothing behind", Needs::stop_token) {
   co_await cancel_everywhere(&use_stop);
 }

@@ -1,72 +1,18 @@
 // What the tests of the wasm half share: programs of the native half on free ports, and a headless Chromium.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { root, within } from '../programs.mjs';
 
-export const root = resolve(fileURLToPath(import.meta.url), '../../..');
-export const bin = (name) => join(root, 'build/release/bin', name);
+export { bin, root, runNative, startServer, within } from '../programs.mjs';
 export const wasmFile = (name) => join(root, 'build/wasm/bin', name);
 export const demo = join(root, 'build/demo');
 export const packageRequire = createRequire(join(root, 'bindings/js/package.json'));
 export const WebSocket = packageRequire('ws').WebSocket;
 export const { runProgram } = await import(pathToFileURL(join(root, 'bindings/js/dist/program.js')).href);
-
-const kDeadline = 60_000;
-
-export function within(promise, what) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: not within ${kDeadline / 1000} s`)), kDeadline);
-  });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
-
-// Starts a server and waits for as many `listening URL` lines as it has listeners.
-export async function startServer(name, args, listeners) {
-  const server = spawn(bin(name), args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const urls = [];
-  let text = '';
-  const listening = new Promise((done, fail) => {
-    server.once('exit', (status) => fail(new Error(`${name} ended with status ${status} before it listened`)));
-    server.stdout.on('data', (chunk) => {
-      text += chunk;
-      for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n')) {
-        const line = text.slice(0, end);
-        text = text.slice(end + 1);
-        if (line.startsWith('listening ')) urls.push(line.slice('listening '.length));
-        if (urls.length === listeners) done();
-      }
-    });
-  });
-  await within(listening, `${name} starts`);
-  return {
-    urls,
-    async stop() {
-      const ended = once(server, 'exit');
-      server.kill('SIGTERM');
-      const [status] = await within(ended, `${name} ends`);
-      return status;
-    },
-  };
-}
-
-// Runs a native program to its end.
-export async function runNative(name, args, input) {
-  const program = spawn(bin(name), args, { stdio: ['pipe', 'pipe', 'pipe'] });
-  let output = '';
-  let error = '';
-  program.stdout.on('data', (chunk) => (output += chunk));
-  program.stderr.on('data', (chunk) => (error += chunk));
-  program.stdin.on('error', () => {});
-  program.stdin.end(input);
-  const [status] = await within(once(program, 'close'), `${name} ${args.join(' ')}`);
-  return { status, output, error };
-}
 
 // Runs a wasm program in this Node to its end.
 export async function runWasm(name, args, input) {

@@ -43,6 +43,15 @@ std::span<const BackendEntry> builtin_backends() noexcept;
 
 std::span<const SchemeEntry> builtin_schemes() noexcept;
 
+struct ErrorWords {
+  Errc code;
+  std::string_view name;
+  const char* message;
+};
+
+std::span<const ErrorWords> platform_errors() noexcept;
+// The words of those errors that only this platform can meet; a page pays for no others.
+
 void platform_log(LogLevel level, std::string_view text) noexcept;
 // stderr, or the browser's console.
 
