@@ -9,6 +9,7 @@
 #include "twinloop/websocket.h"
 #include "websocket_fixtures.h"
 
+using namespace std::chrono_literals;
 using namespace twinloop;
 using namespace twinloop::websocket_test;
 using namespace std::string_literals;
@@ -141,6 +142,32 @@ TEST_CASE("both ends agree on the server's favourite among the subprotocols, and
     IOStream other = co_await accept_websocket(std::move(d), std::move(head), none);
     const Result<IOStream> refused = co_await as_result(std::move(failing));
     CHECK_THAT(refused.failure().message(), ContainsSubstring("none of the subprotocols"));
+  });
+}
+
+TEST_CASE("either end asks a silent peer when its options say so") {
+  run([]() -> Future<void> {
+    auto [a, b] = make_pair_streams();
+    const Url url = Url::parse("ws://host/").value();
+    const ConnectOptions asking = ConnectOptions().set_websocket_ping(30s);
+    const ListenOptions patient = ListenOptions().set_websocket_ping(std::chrono::minutes(10));
+    Future<IOStream> connecting = connect_websocket(std::move(a), url, asking);
+    RequestHead head = co_await read_request_head(b);
+    IOStream server = co_await accept_websocket(std::move(b), std::move(head), patient);
+    IOStream client = co_await std::move(connecting);
+    co_await sleep_for(std::chrono::hours(1));  // the other end answers every time
+    CHECK_FALSE(client.is_closed());
+    CHECK_FALSE(server.is_closed());
+  });
+  run([]() -> Future<void> {
+    auto [client, lower] = make_pair_streams();
+    const ListenOptions options = ListenOptions().set_websocket_ping(30s);
+    co_await client.write(kRequest);
+    RequestHead head = co_await read_request_head(lower);
+    const IOStream server = co_await accept_websocket(std::move(lower), std::move(head), options);
+    const std::string answer = co_await client.read_until("\r\n\r\n");
+    const std::string ping = co_await client.read_bytes(2);
+    CHECK(ping == std::string_view("\x89\x00", 2));
   });
 }
 

@@ -16,6 +16,7 @@
 using namespace twinloop;
 using namespace twinloop::detail;
 using namespace twinloop::websocket_test;
+using namespace std::chrono_literals;
 using namespace std::string_literals;
 using Catch::Matchers::ContainsSubstring;
 using twinloop::testing::Faults;
@@ -75,6 +76,17 @@ Future<void> echo(IOStream stream) {
 }
 
 }  // namespace
+
+// A server that asks after 30 s of silence, and waits 20 s for an answer; its client is the test.
+Ends make_asking_server() {
+  auto [a, b] = make_pair_transports();
+  WebSocketSetup setup(Role::server);
+  setup.description = "ws://test";
+  setup.ping = {30s, 20s};
+  return {IOStream(std::move(a)), IOStream(std::make_unique<WebSocketTransport>(std::move(b), std::move(setup)))};
+}
+
+constexpr std::string_view kPing("\x89\x00", 2);
 
 // ---- bytes
 
@@ -157,6 +169,56 @@ TEST_CASE("a ping in the middle of a message is answered; of a flood only the la
 }
 
 // ---- orderly ends
+
+TEST_CASE("a silent peer is asked whether it is there, and one that answers may be silent for ever") {
+  run([]() -> Future<void> {
+    Ends ends = make_asking_server();
+    const TimePoint begun = IOLoop::current().clock();
+    for (int i = 0; i < 10; ++i) {
+      const std::string ping = co_await ends.client.read_bytes(2);
+      CHECK(ping == kPing);
+      co_await ends.client.write(frame(0x8a, ""));
+    }
+    const Duration passed = IOLoop::current().clock() - begun;
+    CHECK(passed >= 10 * 30s);
+    CHECK_FALSE(ends.server.is_closed());
+    co_await ends.client.write(frame(0x82, "awake"));
+    const std::string text = co_await ends.server.read_bytes(5);
+    CHECK(text == "awake");
+  });
+}
+
+TEST_CASE("a peer that does not answer a ping fails the stream with idle_timeout") {
+  run([]() -> Future<void> {
+    Ends ends = make_asking_server();
+    const TimePoint begun = IOLoop::current().clock();
+    const Result<std::string> read = co_await as_result(ends.server.read_some());
+    CHECK(read.reason() == Errc::idle_timeout);
+    CHECK(IOLoop::current().clock() - begun == 50s);
+    const std::string said = co_await ends.client.read_bytes(3);
+    CHECK(said == std::string(kPing) + "\x88");  // it may be there after all, and then hears why
+  });
+}
+
+TEST_CASE("a peer that sends is not asked, and neither is one whose bytes nobody reads") {
+  run([]() -> Future<void> {
+    Ends ends = make_asking_server();
+    for (int i = 0; i < 10; ++i) {
+      co_await ends.client.write(frame(0x82, "news"));
+      const std::string news = co_await ends.server.read_bytes(4);
+      co_await sleep_for(29s);
+    }
+    const std::string flood = pattern(200'000);  // more than the stream reads ahead and the pipe holds
+    Future<void> flooding = ends.client.write(frame(0x82, flood));
+    co_await sleep_for(300s);
+    CHECK_FALSE(ends.server.is_closed());
+    const std::string received = co_await ends.server.read_bytes(flood.size());
+    CHECK(received == flood);
+    co_await std::move(flooding);
+    const std::size_t unasked = ends.client.buffered();
+    CHECK(unasked == 0);
+  });
+}
 
 TEST_CASE("a half-closed end goes on receiving until the other has said all") {
   run([]() -> Future<void> {

@@ -89,6 +89,7 @@ Future<IOStream> accept_websocket(IOStream lower, RequestHead head, const Listen
   detail::WebSocketSetup setup(detail::Role::server);
   const std::string protocol = detail::choose_protocol(head, options);
   setup.in_band_end = protocol == detail::kStreamProtocol;
+  setup.ping = options.websocket_ping;
   setup.description = "websocket over " + lower.description();
   lower.write(detail::acceptance(head, protocol)).ignore();
   co_await lower.flush();
@@ -107,6 +108,7 @@ Future<IOStream> connect_websocket(IOStream lower, const Url& url, const Connect
   const std::string* protocol = head.fields.find("Sec-WebSocket-Protocol");
   detail::WebSocketSetup setup(detail::Role::client);
   setup.in_band_end = protocol != nullptr && *protocol == detail::kStreamProtocol;
+  setup.ping = options.websocket_ping;
   setup.description = where;
   co_await lower.flush();
   co_return detail::upgraded(std::move(lower), std::move(setup), options.stream);

@@ -44,6 +44,9 @@ WebSocketTransport::WebSocketTransport(std::unique_ptr<Transport> lower, WebSock
       role_(setup.role),
       in_band_end_(setup.in_band_end) {
   lower_->set_listener(this);
+  if (setup.ping.interval <= Duration::zero()) return;
+  keep_alive_ = std::make_unique<KeepAlive>(*this, setup.ping);
+  loop_.add_timer(*keep_alive_, loop_.clock() + setup.ping.interval);
 }
 
 // ---- reading: raw bytes are read into the caller's memory and decoded there; payload only ever moves towards its front
@@ -65,6 +68,7 @@ IoResult WebSocketTransport::read(Bytes into) {
       continue;
     }
     if (raw.status != IoStatus::ok) return raw;
+    if (keep_alive_ != nullptr) keep_alive_->heard = true;
     const std::size_t count = decode(as_chars(into.first(raw.count)));
     if (held() > 0 || pong_due_ || readable_here()) send_held();
     arrange();
@@ -310,6 +314,23 @@ void WebSocketTransport::close_late() {
   send_held();
 }
 
+// A peer is silent only where somebody listens: what a slow reader leaves in the kernel may hold the answer.
+void WebSocketTransport::look_for_peer() {
+  if (close_sent_ || close_received_ || input_ended_ || failure()) return;
+  KeepAlive& look = *keep_alive_;
+  const bool silent = !std::exchange(look.heard, false) && want_read_;
+  const bool asked = std::exchange(look.asked, silent);
+  if (silent && asked) {
+    fail_input(Errc::idle_timeout, 0);
+    return arrange();
+  }
+  if (silent && held() == 0) {
+    append_text(Opcode::ping, {});
+    send_held();
+  }
+  loop_.add_timer(look, loop_.clock() + (silent ? look.ping.timeout : look.ping.interval));
+}
+
 std::size_t WebSocketTransport::pending_input() const noexcept {
   return unread() + (lower_ != nullptr ? lower_->pending_input() : 0);
 }
@@ -396,6 +417,7 @@ void WebSocketTransport::close(std::error_code reason) noexcept {
   unlink();
   listener_ = nullptr;
   if (close_timer_.scheduled()) loop_.remove_timer(close_timer_);
+  if (keep_alive_ != nullptr && keep_alive_->scheduled()) loop_.remove_timer(*keep_alive_);
   lower_->set_listener(nullptr);
   const Errc why = reason_of(reason);
   const bool parting = exchanged() || (input_failure_ && close_sent_);  // a Close goes out, whoever lets go

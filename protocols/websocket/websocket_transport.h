@@ -14,6 +14,7 @@
 #include "protocols/websocket/frame.h"
 #include "protocols/websocket/mask_source.h"
 #include "twinloop/ioloop.h"
+#include "twinloop/net.h"
 #include "twinloop/transport.h"
 
 namespace twinloop::detail {
@@ -25,6 +26,7 @@ struct WebSocketSetup {
   bool in_band_end = false;   // `twinloop.stream` was agreed
   std::string initial_input;  // received behind the handshake
   std::string description;
+  WebSocketPing ping;
 };
 
 class WebSocketTransport final : public Transport, private TransportListener, private TurnHook {
@@ -56,6 +58,17 @@ class WebSocketTransport final : public Transport, private TransportListener, pr
     WebSocketTransport& owner;
   };
 
+  // Asks a silent peer whether it is still there.  Each look settles the time that has passed since the one before.
+  struct KeepAlive final : Timer {
+    KeepAlive(WebSocketTransport& transport, const WebSocketPing& how) noexcept : owner(transport), ping(how) {}
+    void fire() override { owner.look_for_peer(); }
+    void expire() noexcept override {}
+    WebSocketTransport& owner;
+    WebSocketPing ping;
+    bool heard = false;
+    bool asked = false;
+  };
+
   void on_ready(bool readable, bool writable) override;
   void on_peer_end() override;
   void on_failure(std::error_code error) override;
@@ -79,6 +92,7 @@ class WebSocketTransport final : public Transport, private TransportListener, pr
   IoResult send_held_bytes();
   void end_lower_output();
   void close_late();
+  void look_for_peer();
   std::size_t held() const noexcept { return held_output_.size() - held_sent_; }
 
   bool exchanged() const noexcept { return close_sent_ && close_received_; }
@@ -102,6 +116,7 @@ class WebSocketTransport final : public Transport, private TransportListener, pr
   std::string pong_;
   FrameParser parser_;
   CloseTimer close_timer_{*this};
+  std::unique_ptr<KeepAlive> keep_alive_;  // where pings were asked for
   std::error_code input_failure_;
   std::error_code output_failure_;
   Role role_;

@@ -20,6 +20,13 @@ namespace detail {
 class TlsState;
 }
 
+// Whether a WebSocket's peer is asked if it is still there (a ping, RFC 6455 §5.5.2), which also keeps proxies from cutting a
+// connection that nobody uses.  A browser's WebSocket cannot be told to.
+struct WebSocketPing {
+  Duration interval{};  // of silence, then the peer is asked; zero: never
+  Duration timeout{};   // of more silence, then the stream fails with idle_timeout
+};
+
 struct ConnectOptions {
   ConnectOptions() = default;
   ConnectOptions& set_stream(const StreamOptions& options) { return stream = options, *this; }
@@ -28,6 +35,9 @@ struct ConnectOptions {
   ConnectOptions& add_header(std::string name, std::string value) {
     return headers.emplace_back(std::move(name), std::move(value)), *this;
   }
+  ConnectOptions& set_websocket_ping(Duration interval, Duration patience = std::chrono::seconds(20)) {
+    return websocket_ping = {interval, patience}, *this;
+  }
   ConnectOptions& set_tls(const TlsClientContext& context);
   // Needs twinloop/tls.h.
 
@@ -35,7 +45,8 @@ struct ConnectOptions {
   Duration timeout = std::chrono::seconds(30);  // over everything: resolving, connecting, handshakes
   std::vector<std::string> protocols;           // WebSocket subprotocols to offer
   std::vector<std::pair<std::string, std::string>>
-      headers;                            // of a WebSocket's opening request; a browser cannot send any
+      headers;  // of a WebSocket's opening request; a browser cannot send any
+  WebSocketPing websocket_ping;
   std::shared_ptr<detail::TlsState> tls;  // of tls:// and wss://; null: the system's authorities are trusted
 };
 
@@ -44,12 +55,16 @@ struct ListenOptions {
   ListenOptions& set_stream(const StreamOptions& options) { return stream = options, *this; }
   ListenOptions& add_origin(std::string origin) { return origins.push_back(std::move(origin)), *this; }
   ListenOptions& set_handshake_timeout(Duration time) { return handshake_timeout = time, *this; }
+  ListenOptions& set_websocket_ping(Duration interval, Duration patience = std::chrono::seconds(20)) {
+    return websocket_ping = {interval, patience}, *this;
+  }
   ListenOptions& set_tls(const TlsServerContext& context);
   // tls:// and wss:// need it, and it needs twinloop/tls.h.
 
   StreamOptions stream;
   std::vector<std::string> origins;    // WebSocket: Origins allowed besides the server's own; "*" allows all
   std::vector<std::string> protocols;  // WebSocket subprotocols spoken, in order of preference
+  WebSocketPing websocket_ping;
   Duration handshake_timeout = std::chrono::seconds(10);
   std::size_t max_handshakes = 1024;  // connections that may be in their handshake at once
   int backlog = 1024;
