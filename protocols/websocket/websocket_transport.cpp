@@ -321,7 +321,8 @@ void WebSocketTransport::look_for_peer() {
   const bool silent = !std::exchange(look.heard, false) && want_read_;
   const bool asked = std::exchange(look.asked, silent);
   if (silent && asked) {
-    fail_input(Errc::idle_timeout, 0);
+    fail_input(Errc::idle_timeout, close_code::kGoingAway);
+    send_held();
     return arrange();
   }
   if (silent && held() == 0) {
