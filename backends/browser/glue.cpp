@@ -233,6 +233,39 @@ EM_JS(int, twinloop_write_output, (const char* bytes, int size), {
 
 EM_JS(int, twinloop_output_busy, (), { return Module['twinloop']['busy'] ? 1 : 0; });
 
+// A byte is a character: what is searched becomes a string of characters up to 255.  One byte in front of `from` comes with it, as
+// what \b looks at.
+EM_JS(int, twinloop_compile_pattern, (const char* text, int size), {
+  var host = Module['twinloop'];
+  host['binary'] = function(from, to) {
+    var string = "";
+    for (; from < to; from += 4096) string += String.fromCharCode.apply(null, HEAPU8.subarray(from, Math.min(from + 4096, to)));
+    return string;
+  };
+  host['patterns'] = host['patterns'] || [null];
+  try {
+    return host['patterns'].push(new RegExp(host['binary'](text, text + size), 'g')) - 1;
+  } catch (error) {
+    host['problem'] = String(error && error.message || error);
+    return 0;
+  }
+});
+
+EM_JS(int, twinloop_match_pattern, (int id, const char* text, int from, int size), {
+  var host = Module['twinloop'];
+  try {
+    var start = Math.max(from - 1, 0);
+    var pattern = host['patterns'][id];
+    pattern.lastIndex = from - start;
+    return pattern.test(host['binary'](text + start, text + size)) ? start + pattern.lastIndex : -1;
+  } catch (error) {
+    console.error(error);
+    return -1;
+  }
+});
+
+EM_JS(void, twinloop_forget_pattern, (int id), { delete Module['twinloop']['patterns'][id]; });
+
 EM_JS(void, twinloop_log, (int level, const char* text, int size), {
   try {
     var line = UTF8ArrayToString(HEAPU8, text, size);
@@ -302,6 +335,11 @@ void watch_input(BrowserStdio* self) { twinloop_watch_input(self); }
 int read_input(char* into, int size) { return twinloop_read_input(into, size); }
 bool write_output(const char* bytes, int size) { return twinloop_write_output(bytes, size) != 0; }
 bool output_busy() { return twinloop_output_busy() != 0; }
+int compile_pattern(const char* text, int size) { return twinloop_compile_pattern(text, size); }
+int match_pattern(int pattern, const char* text, int from, int size) {
+  return twinloop_match_pattern(pattern, text, from, size);
+}
+void forget_pattern(int pattern) { twinloop_forget_pattern(pattern); }
 void log(int level, const char* text, int size) { twinloop_log(level, text, size); }
 void exit(int status) { twinloop_exit(status); }
 void offer_trace(bool offered) { twinloop_offer_trace(offered ? 1 : 0); }

@@ -48,6 +48,12 @@ bool write_output(const char* bytes, int size);
 // False when the host is still busy with what it got before; BrowserStdio::on_event() says when it is not.
 bool output_busy();
 
+int compile_pattern(const char* text, int size);
+// A handle, or 0: then problem() says what is wrong with it.
+int match_pattern(int pattern, const char* text, int from, int size);
+// Where the first match at `from` or behind it ends, or -1.
+void forget_pattern(int pattern);
+
 void log(int level, const char* text, int size);
 void exit(int status);
 void offer_trace(bool offered);

@@ -35,6 +35,7 @@ constexpr std::array kWords = {
     ErrorWords{Errc::invalid_url, "invalid_url", "not a valid URL"},
     ErrorWords{Errc::unknown_scheme, "unknown_scheme", "no transport of that name"},
     ErrorWords{Errc::unknown_backend, "unknown_backend", "no backend of that name"},
+    ErrorWords{Errc::invalid_pattern, "invalid_pattern", "not a regular expression"},
     ErrorWords{Errc::io, "io", "input/output error"},
 };
 
@@ -156,6 +157,8 @@ std::string_view advice(Errc code) noexcept {
       return "The message says which and why: its dates, its host, its authority, its key.";
     case Errc::process_failed:
       return "Its own messages, on stderr, say more.";
+    case Errc::invalid_pattern:
+      return "Correct the pattern; the message says where.";
     case Errc::io:
       return "The message carries the system's own words.";
   }

@@ -80,6 +80,12 @@ Future<std::string_view> IOStream::read_until_view(std::string_view delimiter, s
   assert(!delimiter.empty());
   return impl_->read<std::string_view>(ReadKind::until, max_bytes, delimiter);
 }
+Future<std::string> IOStream::read_until_regex(const Regex& pattern, std::size_t max_bytes) {
+  return impl_->read_until_regex<std::string>(pattern, max_bytes);
+}
+Future<std::string_view> IOStream::read_until_regex_view(const Regex& pattern, std::size_t max_bytes) {
+  return impl_->read_until_regex<std::string_view>(pattern, max_bytes);
+}
 Future<std::string> IOStream::read_until_close(std::size_t max_bytes) {
   return impl_->read<std::string>(ReadKind::until_close, max_bytes);
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "buffers.h"
+#include "twinloop/detail/compiled_regex.h"
 #include "twinloop/ioloop.h"
 #include "twinloop/iostream.h"
 
@@ -19,7 +20,19 @@ namespace twinloop::detail {
 
 class StreamImpl;
 
-enum class ReadKind : unsigned char { none, bytes, some, peek, into, some_into, until, until_close, line, record };
+enum class ReadKind : unsigned char {
+  none,
+  bytes,
+  some,
+  peek,
+  into,
+  some_into,
+  until,
+  until_regex,
+  until_close,
+  line,
+  record
+};
 
 // What a read looks for: mostly so short that it needs no memory of its own.
 class Delimiter {
@@ -90,11 +103,12 @@ struct StreamWaiters : Pooled {
   std::vector<Promise<void>> peer_ended;
   std::vector<Promise<void>> closed;
   Function<void()> close_function;
-  std::uint64_t sent = 0;  // bytes that have left since this was made
-  bool half_open = false;  // of close_function
+  std::shared_ptr<const CompiledRegex> regex;  // of the pending read
+  std::uint64_t sent = 0;                      // bytes that have left since this was made
+  bool half_open = false;                      // of close_function
 
   bool empty() const noexcept {
-    return output.empty() && lent.empty() && peer_ended.empty() && closed.empty() && !close_function;
+    return output.empty() && lent.empty() && peer_ended.empty() && closed.empty() && !close_function && !regex;
   }
 };
 
@@ -116,6 +130,9 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
 
   template <class T>
   Future<T> read(ReadKind kind, std::size_t count, std::string_view delimiter = {}, char* memory = nullptr);
+
+  template <class T>
+  Future<T> read_until_regex(const Regex& regex, std::size_t max_bytes);
 
   template <class Bytes>
   Future<void> write(Bytes&& bytes);
@@ -157,6 +174,9 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
 
   bool settle_read();
   bool settle_delimited();
+  enum class Search { sparing, thorough };
+  bool settle_regex(Search search);
+  void forget_regex() noexcept;
   bool settle_at_end();
   void complete_read(std::size_t length, bool nothing_more = false);
   void begin_read(ReadKind kind, std::size_t count, std::string_view delimiter, char* memory);

@@ -19,6 +19,7 @@ std::string_view without_line_end(std::string_view line) noexcept {
 
 void StreamImpl::on_dropped(OperationBase& operation) noexcept {
   auto& self = static_cast<StreamImpl&>(operation);
+  if (self.kind_ == ReadKind::until_regex) self.forget_regex();
   self.kind_ = ReadKind::none;
   self.update_interest();
 }
@@ -41,6 +42,15 @@ template Future<std::string_view> StreamImpl::read(ReadKind, std::size_t, std::s
 template Future<std::size_t> StreamImpl::read(ReadKind, std::size_t, std::string_view, char*);
 template Future<std::optional<std::string>> StreamImpl::read(ReadKind, std::size_t, std::string_view, char*);
 template Future<std::optional<std::string_view>> StreamImpl::read(ReadKind, std::size_t, std::string_view, char*);
+
+template <class T>
+Future<T> StreamImpl::read_until_regex(const Regex& regex, std::size_t max_bytes) {
+  if (pending() || discarding_) return Future<T>::failed(Errc::busy);
+  waiters().regex = regex.compiled();
+  return read<T>(ReadKind::until_regex, max_bytes);
+}
+template Future<std::string> StreamImpl::read_until_regex(const Regex&, std::size_t);
+template Future<std::string_view> StreamImpl::read_until_regex(const Regex&, std::size_t);
 
 void StreamImpl::begin_read(ReadKind kind, std::size_t count, std::string_view delimiter, char* memory) {
   input_.unpin();
@@ -74,6 +84,9 @@ bool StreamImpl::settle_read() {
     case ReadKind::record:
       if (!settle_delimited()) break;
       return true;
+    case ReadKind::until_regex:
+      if (!settle_regex(input_exhausted_ || is_closed() ? Search::thorough : Search::sparing)) break;
+      return true;
     case ReadKind::until_close:
       if (held <= count_) break;
       return end(Errc::unsatisfiable_read, true), true;
@@ -100,6 +113,31 @@ bool StreamImpl::settle_delimited() {
   return false;
 }
 
+// progress_ bytes were searched before.  A match may begin in front of them whose end has not come, by one byte more than its
+// length: whether `\B` matches behind the last byte depends on the next.
+bool StreamImpl::settle_regex(Search search) {
+  const CompiledRegex& regex = *waiters_->regex;
+  const std::string_view bytes = input_.view().substr(0, count_);
+  const bool full = bytes.size() == count_;
+  const bool bounded = regex.longest_match() != CompiledRegex::kNone;
+  if (!bounded && search == Search::sparing && !full && bytes.size() < 2 * progress_) return false;
+  if (progress_ == 0 || bytes.size() > progress_) {
+    const std::size_t from = bounded && progress_ > regex.longest_match() ? progress_ - regex.longest_match() - 1 : 0;
+    const std::size_t end = regex.find_end(bytes, from);
+    if (end != CompiledRegex::kNone) return complete_read(end), true;
+    progress_ = bytes.size();
+  }
+  if (!full || is_closed()) return false;
+  end(Errc::unsatisfiable_read, true);
+  return true;
+}
+
+void StreamImpl::forget_regex() noexcept {
+  if (!waiters_) return;
+  waiters_->regex.reset();
+  forget_waiters();
+}
+
 // Nothing more will come.
 bool StreamImpl::settle_at_end() {
   const bool orderly = input_exhausted_;
@@ -111,6 +149,7 @@ bool StreamImpl::settle_at_end() {
     complete_read(0, true);
   } else {
     const bool cut = orderly && kind_ == ReadKind::record;
+    if (kind_ == ReadKind::until_regex) forget_regex();
     kind_ = ReadKind::none;
     fail_pending(cut ? make_error_code(Errc::truncated) : is_closed() ? reason_ : make_error_code(Errc::end));
   }
@@ -118,6 +157,7 @@ bool StreamImpl::settle_at_end() {
 }
 
 void StreamImpl::complete_read(std::size_t length, bool nothing_more) {
+  if (kind_ == ReadKind::until_regex) forget_regex();
   progress_ = length;
   nothing_more_ = nothing_more;
   reserve();
@@ -148,6 +188,7 @@ void StreamImpl::deliver(FutureBase& future) {
     case ReadKind::some:
     case ReadKind::peek:
     case ReadKind::until:
+    case ReadKind::until_regex:
     case ReadKind::until_close:
       as_view_ ? emplace_bytes<std::string_view>(future, bytes) : emplace_bytes<std::string>(future, bytes);
       break;
@@ -182,7 +223,10 @@ bool StreamImpl::wants_more_ahead() const noexcept {
 
 void StreamImpl::fill_input() {
   for (unsigned chunk = 0; chunk < kChunksPerNotice && wants_input(); ++chunk) {
-    if (!receive_once()) return;
+    if (!receive_once()) {
+      if (pending() && kind_ == ReadKind::until_regex) settle_regex(Search::thorough);
+      return;
+    }
     if (discarding_) input_.clear();
     settle_read();
   }

@@ -3,7 +3,7 @@ export type ErrorCode =
   | 'end' | 'reset' | 'refused' | 'unreachable' | 'unresolved' | 'in_use' | 'denied' | 'not_found' | 'truncated' | 'protocol'
   | 'overflow' | 'limit' | 'unsatisfiable_read' | 'timeout' | 'idle_timeout' | 'cancelled' | 'local' | 'loop_closed'
   | 'not_supported' | 'broken_promise' | 'busy' | 'invalid_url' | 'unknown_scheme' | 'unknown_backend' | 'descriptors_exhausted'
-  | 'bad_descriptor' | 'plaintext_before_tls' | 'bad_certificate' | 'process_failed' | 'io';
+  | 'bad_descriptor' | 'plaintext_before_tls' | 'bad_certificate' | 'process_failed' | 'invalid_pattern' | 'io';
 
 /** Every failure of this package. `code` says which; `message` says what was tried and what happened. */
 export class TwinloopError extends Error {

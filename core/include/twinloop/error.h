@@ -40,6 +40,7 @@ enum class Errc {
   plaintext_before_tls,   // bytes arrived in the clear where TLS had to start
   bad_certificate,        // of the peer's or of ours, not accepted; the message says whose and why
   process_failed,         // a program ended with a status other than 0, or by a signal
+  invalid_pattern,        // the text is no regular expression; the message says where it is wrong
   io,                     // any other error of the system, in the message
 };
 

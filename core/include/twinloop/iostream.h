@@ -22,6 +22,7 @@
 #include "twinloop/backend.h"
 #include "twinloop/detail/function.h"
 #include "twinloop/future.h"
+#include "twinloop/regex.h"
 #include "twinloop/transport.h"
 
 namespace twinloop {
@@ -137,6 +138,18 @@ class IOStream {
   // When `max_bytes` bytes were seen without it the stream is closed with `unsatisfiable_read`, because no later read could make
   // sense of it either.
 
+  Future<std::string> read_until_regex(const Regex& pattern, std::size_t max_bytes = kNoLimit);
+  // Everything up to the end of the first match in what has arrived.  A pattern that could go on, as `\n+`, ends with what is here:
+  // let it end in something definite.  `^` is where this read begins, `$` where the bytes end that have arrived.  When the first
+  // `max_bytes` bytes contain no match the stream is closed with `unsatisfiable_read`.
+  //
+  // Where matches have a longest length (`\r?\n\r?\n`: 4) each byte is searched once, and so much again for each piece that arrives.
+  // Where they have none (`a.*b`) all of this read's bytes are searched again whenever they have doubled, and when all that was
+  // there is read: a peer that sends single bytes makes n bytes cost n²/2, so give those a `max_bytes` of some KiB.
+  //
+  //   static const Regex kBlankLine("\r?\n\r?\n");
+  //   std::string head = co_await stream.read_until_regex(kBlankLine, 16 * 1024);
+
   Future<std::string> read_until_close(std::size_t max_bytes = kNoLimit);
   // Everything up to the peer's end; empty when there is nothing more.  Never fails at an orderly end.
 
@@ -154,6 +167,7 @@ class IOStream {
   Future<std::string_view> read_bytes_view(std::size_t count);
   Future<std::string_view> read_some_view(std::size_t max_bytes = 64 * 1024);
   Future<std::string_view> read_until_view(std::string_view delimiter, std::size_t max_bytes = kNoLimit);
+  Future<std::string_view> read_until_regex_view(const Regex& pattern, std::size_t max_bytes = kNoLimit);
   Future<std::optional<std::string_view>> next_line_view(std::size_t max_bytes = 64 * 1024);
 
   // ---- writing
