@@ -27,6 +27,8 @@ class FdTransport final : public Pooled, public Transport, private FdListener, p
   void want(bool read, bool write) override;
   void set_listener(TransportListener* listener) noexcept override;
   bool reports_end_early() const noexcept override;
+  Result<> set_socket_options(const SocketOptions& options) override;
+  Result<SocketOptions> socket_options() const override;
   std::string description() const override;
 
  private:

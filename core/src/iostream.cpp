@@ -117,6 +117,10 @@ void IOStream::set_close_function(detail::Function<void()> callback, bool half_o
 Future<void> IOStream::peer_ended() { return impl_->peer_ended(); }
 Future<void> IOStream::closed() { return impl_->closed(); }
 
+void IOStream::set_idle_timeout(Duration time) { impl_->set_idle_timeout(time); }
+Result<> IOStream::set_socket_options(const SocketOptions& options) { return impl_->set_socket_options(options); }
+Result<SocketOptions> IOStream::socket_options() const { return impl_->socket_options(); }
+
 bool IOStream::is_closed() const noexcept { return impl_->is_closed(); }
 bool IOStream::input_ended() const noexcept { return impl_->input_ended(); }
 bool IOStream::reading() const noexcept { return impl_->reading(); }

@@ -50,6 +50,12 @@ Url lower_url(const Url& url, std::string_view scheme) {
   return lower;
 }
 
+// A transport without a socket has nothing to set.
+Result<> set_wished(Transport& transport, const SocketOptions& options) {
+  if (options.empty() || !transport.socket_options().ok()) return Unit();
+  return transport.set_socket_options(options);
+}
+
 Future<IOStream> connect_url(Url url, const ConnectOptions& options) {
   Network& network = IOLoop::current().backend().network();
   if (url.scheme == "pair") {
@@ -58,6 +64,8 @@ Future<IOStream> connect_url(Url url, const ConnectOptions& options) {
   if (url.port == 0) url.port = default_port(url.scheme);
   if (network.carries(url.scheme)) {
     std::unique_ptr<Transport> transport = co_await network.connect(url, options);
+    const Result<> set = set_wished(*transport, options.socket);
+    if (!set.ok()) throw Error(set.error(), "connect " + url.to_string() + ": " + set.failure().message());
     co_return IOStream(std::move(transport), options.stream);
   }
   const detail::SchemeEntry& filter = find_filter("connect", url);
@@ -68,8 +76,8 @@ Future<IOStream> connect_url(Url url, const ConnectOptions& options) {
 // Connections of a raw carrier.  They are taken ahead of accept(), so that none is lost when an accept() is dropped.
 class RawListener final : public Listener::Impl {
  public:
-  RawListener(std::unique_ptr<Acceptor> acceptor, Options options)
-      : acceptor_(std::move(acceptor)), options_(std::move(options)) {
+  RawListener(std::unique_ptr<Acceptor> acceptor, Options options, const SocketOptions& socket)
+      : acceptor_(std::move(acceptor)), options_(std::move(options)), socket_(socket) {
     pumping_ = pump(*this);
   }
   ~RawListener() override { pumping_ = Future<void>(); }
@@ -95,6 +103,9 @@ class RawListener final : public Listener::Impl {
         self.ready_.close(next.failure());
         co_return;
       }
+      const Result<> set = set_wished(**next, self.socket_);
+      if (!set.ok())
+        log(LogLevel::warning, "a connection to " + self.url().to_string() + ": " + set.failure().message());
       self.ready_.put(IOStream(std::move(*next), self.options_));
       if (self.ready_.size() >= kAccepted) {
         Promise<void>& paused = self.paused_.emplace();
@@ -106,6 +117,7 @@ class RawListener final : public Listener::Impl {
 
   std::unique_ptr<Acceptor> acceptor_;
   Options options_;
+  SocketOptions socket_;
   detail::Handoff<IOStream> ready_;
   std::optional<Promise<void>> paused_;
   Future<void> pumping_;
@@ -187,11 +199,12 @@ Future<Listener> listen_url(Url url, ListenOptions options) {
   Network& network = IOLoop::current().backend().network();
   const Options stream_options(options.stream);
   if (url.scheme == "pair") {
-    co_return Listener(std::make_unique<RawListener>(detail::listen_pair(std::move(url)), stream_options));
+    co_return Listener(
+        std::make_unique<RawListener>(detail::listen_pair(std::move(url)), stream_options, options.socket));
   }
   if (network.carries(url.scheme)) {
     std::unique_ptr<Acceptor> acceptor = co_await network.listen(url, options);
-    co_return Listener(std::make_unique<RawListener>(std::move(acceptor), stream_options));
+    co_return Listener(std::make_unique<RawListener>(std::move(acceptor), stream_options, options.socket));
   }
   const detail::SchemeEntry& filter = find_filter("listen", url);
   if (filter.check_listener != nullptr) filter.check_listener(url, options);

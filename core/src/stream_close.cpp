@@ -13,6 +13,7 @@ StreamImpl::StreamImpl(std::unique_ptr<Transport> transport, SharedStreamOptions
   loop_->add_closer(*this);
   transport_->set_listener(this);
   reads_ahead_ = !transport_->reports_end_early();
+  set_idle_timeout(options_->idle_timeout());
   update_interest();
 }
 
@@ -92,6 +93,7 @@ void StreamImpl::end(std::error_code reason, bool transport_usable) {
   if (output_) output_->unlink();
   settle_read();
   if (waiters_) {
+    waiters_->idle.reset();
     for (OutputWaiter& waiter : std::exchange(waiters_->output, {})) waiter.promise.set_error(reason);
     while (!waiters_->lent.empty()) {
       LentWrite& write = waiters_->lent.front();
@@ -145,10 +147,43 @@ std::unique_ptr<Transport> StreamImpl::detach(std::string& leftover) {
   deliver_now();
   leftover = input_.view();
   input_.clear();
+  set_idle_timeout(Duration::zero());
   CloseHook::unlink();
   transport_->set_listener(nullptr);
   transport_->want(false, false);
   return std::move(transport_);
+}
+
+// ---- peers that vanish
+
+IdleWatch::IdleWatch(StreamImpl& stream, Duration limit)
+    : stream_(stream), loop_(IOLoop::current()), limit_(limit), last_(loop_.clock()) {
+  loop_.add_timer(*this, last_ + limit_);
+}
+
+IdleWatch::~IdleWatch() {
+  if (scheduled()) loop_.remove_timer(*this);
+}
+
+void IdleWatch::fire() {
+  const TimePoint due = last_ + limit_;
+  if (due <= loop_.clock()) return stream_.end_idle();  // destroys this
+  loop_.add_timer(*this, due);
+}
+
+void StreamImpl::set_idle_timeout(Duration time) {
+  if (is_closed()) return;
+  if (waiters_) waiters_->idle.reset();
+  if (time > Duration::zero()) waiters().idle = std::make_unique<IdleWatch>(*this, time);
+  forget_waiters();
+}
+
+Result<> StreamImpl::set_socket_options(const SocketOptions& options) {
+  return is_closed() ? Result<>(Failure(reason_)) : transport_->set_socket_options(options);
+}
+
+Result<SocketOptions> StreamImpl::socket_options() const {
+  return is_closed() ? Result<SocketOptions>(Failure(reason_)) : transport_->socket_options();
 }
 
 // ---- letting go

@@ -96,6 +96,23 @@ class LentWrite final : public Pooled, public ListNode, public OperationBase {
   std::uint64_t position_;
 };
 
+// Ends a stream over which nothing has gone for too long.  No byte moves the timer: when it fires, it looks.
+class IdleWatch final : public Pooled, private Timer {
+ public:
+  IdleWatch(StreamImpl& stream, Duration limit);
+  ~IdleWatch();
+  void note_bytes() noexcept { last_ = loop_.clock(); }
+
+ private:
+  void fire() override;
+  void expire() noexcept override {}
+
+  StreamImpl& stream_;
+  IOLoop& loop_;
+  Duration limit_;
+  TimePoint last_;
+};
+
 // Who waits for something other than the pending read.
 struct StreamWaiters : Pooled {
   std::vector<OutputWaiter> output;
@@ -103,12 +120,13 @@ struct StreamWaiters : Pooled {
   std::vector<Promise<void>> peer_ended;
   std::vector<Promise<void>> closed;
   Function<void()> close_function;
+  std::unique_ptr<IdleWatch> idle;
   std::shared_ptr<const CompiledRegex> regex;  // of the pending read
   std::uint64_t sent = 0;                      // bytes that have left since this was made
   bool half_open = false;                      // of close_function
 
   bool empty() const noexcept {
-    return output.empty() && lent.empty() && peer_ended.empty() && closed.empty() && !close_function && !regex;
+    return output.empty() && lent.empty() && peer_ended.empty() && closed.empty() && !close_function && !idle && !regex;
   }
 };
 
@@ -148,6 +166,10 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   void close(std::error_code reason) noexcept;
   void abort() noexcept;
   void set_close_function(Function<void()> callback, bool half_open);
+  void set_idle_timeout(Duration time);
+  void end_idle() { end(Errc::idle_timeout, true); }
+  Result<> set_socket_options(const SocketOptions& options);
+  Result<SocketOptions> socket_options() const;
   std::unique_ptr<Transport> detach(std::string& leftover);
 
   bool is_closed() const noexcept { return transport_ == nullptr; }
@@ -202,6 +224,9 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
 
   StreamWaiters& waiters();
   void forget_waiters() noexcept;
+  void note_bytes() noexcept {
+    if (waiters_ && waiters_->idle) waiters_->idle->note_bytes();
+  }
   void note_peer_end();
   void end(std::error_code reason, bool transport_usable);
   void queue_close_function();

@@ -218,7 +218,8 @@ void StreamImpl::deliver(FutureBase& future) {
 // ---- filling the buffer
 
 bool StreamImpl::wants_more_ahead() const noexcept {
-  return !peer_end_known_ && input_.size() + transport_->pending_input() < options_->read_ahead();
+  const std::size_t most = std::min(options_->read_ahead(), options_->max_buffer_size());
+  return !peer_end_known_ && input_.size() + transport_->pending_input() < most;
 }
 
 void StreamImpl::fill_input() {
@@ -243,6 +244,7 @@ bool StreamImpl::receive_once() {
   const IoResult result = transport_->read(std::as_writable_bytes(room));
   if (result.status == IoStatus::ok) {
     input_.commit(result.count);
+    note_bytes();
     return true;
   }
   if (result.status == IoStatus::end) {

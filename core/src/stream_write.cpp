@@ -147,6 +147,7 @@ bool StreamImpl::hand_down() {
     if (result.status != IoStatus::ok) return write_blocked_ = true;
     bytes.consume(result.count);
     if (!waiters_) continue;
+    note_bytes();
     waiters_->sent += result.count;
     settle_lent();
   }

@@ -1,11 +1,11 @@
-// The closing table of docs/closing.md, cell by cell: what ends a stream, in which state it is, and who hears of it, in which order.
+// The closing table of docs/guide/closing.md, cell by cell: what ends a stream, in which state it is, and who hears of it, in which order.
 #include <array>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "carriers.h"
 #include "fixtures.h"
-#include "twinloop/net.h"
 #include "twinloop/timing.h"
 
 using namespace std::chrono_literals;
@@ -14,44 +14,9 @@ using namespace twinloop::testing;
 
 namespace {
 
-constexpr std::size_t kWanted = 1000;               // by the pending read
-constexpr std::size_t kMuch = 24 * 1024 * 1024;     // more than the kernel takes of a peer that does not read
-constexpr std::string_view kUnread = "0123456789";  // in front of the end
-
-// ---- what carries the bytes
-
-struct Ends {
-  IOStream ours;
-  IOStream peer;
-};
-
-struct Carrier {
-  const char* name;
-  Needs needs;
-  const char* url;  // null: a pair
-};
-
-constexpr Carrier kCarriers[] = {
-    {"pair", Needs::nothing, nullptr},
-    {"tcp", Needs::tcp | Needs::listen, "tcp://127.0.0.1:0"},
-    {"ws", Needs::tcp | Needs::listen, "ws://127.0.0.1:0/"},
-};
-
-StreamOptions options_of_ours() { return StreamOptions().max_buffer_size(8 * 1024).high_water_mark(1024); }
-
-Future<Ends> open_ends(const Carrier& carrier) {
-  if (carrier.url == nullptr) {
-    auto [ours, peer] = make_pair_streams(options_of_ours());
-    co_return Ends{std::move(ours), std::move(peer)};
-  }
-  Listener listener = co_await listen(carrier.url);
-  Future<IOStream> accepting = listener.accept();
-  ConnectOptions options;
-  options.set_stream(options_of_ours());
-  IOStream ours = co_await connect(listener.url(), std::move(options));
-  IOStream peer = co_await std::move(accepting);
-  co_return Ends{std::move(ours), std::move(peer)};
-}
+constexpr std::size_t kWanted = 1000;            // by the pending read
+constexpr std::size_t kMuch = 24 * 1024 * 1024;  // more than the kernel takes of a peer that does not read
+constexpr std::size_t kBeyond = 40 * 1024;       // more than a stream reads ahead, less than a pair and the kernel hold
 
 // ---- the cells
 
@@ -59,11 +24,15 @@ enum class Event {
   peer_half_closes,
   peer_closes,
   peer_resets,
+  peer_vanishes,
+  cut_below,
+  garbage,
   overflows,
   closed_here,
   closed_twice,
   closed_by_both,
   closed_in_its_callback,
+  destroyed_in_its_callback,
   aborted_here,
   destroyed,
 };
@@ -72,16 +41,20 @@ constexpr std::pair<Event, const char*> kEvents[] = {
     {Event::peer_half_closes, "the peer half-closes"},
     {Event::peer_closes, "the peer closes"},
     {Event::peer_resets, "the peer resets"},
+    {Event::peer_vanishes, "the peer vanishes and the idle timeout notices"},
+    {Event::cut_below, "the connection below ends without a goodbye"},
+    {Event::garbage, "the peer sends garbage"},
     {Event::overflows, "the input overflows"},
     {Event::closed_here, "it is closed here"},
     {Event::closed_twice, "it is closed twice"},
     {Event::closed_by_both, "both ends close at once"},
     {Event::closed_in_its_callback, "its callback closes it after the peer's half-close"},
+    {Event::destroyed_in_its_callback, "its callback destroys it after the peer's half-close"},
     {Event::aborted_here, "it is aborted here"},
     {Event::destroyed, "it is destroyed"},
 };
 
-enum class Unread { nothing, in_the_stream, below_it };
+enum class Unread { nothing, in_the_stream, below_it, beyond_read_ahead };
 
 struct Cell {
   Event event;
@@ -95,17 +68,44 @@ struct Cell {
     words += write_pending ? ", write pending" : ", no write";
     words += unread == Unread::nothing         ? ", nothing unread"
              : unread == Unread::in_the_stream ? ", bytes unread in the stream"
-                                               : ", bytes unread below it";
+             : unread == Unread::below_it      ? ", bytes unread below it"
+                                               : ", more bytes unread than are read ahead";
     return words + (half_open ? ", half-open callback" : "");
   }
 };
 
-bool exists(const Cell& cell) {
+bool is_filters_own(Event event) { return event == Event::cut_below || event == Event::garbage; }
+bool happens_in_callback(Event event) {
+  return event == Event::closed_in_its_callback || event == Event::destroyed_in_its_callback;
+}
+
+bool exists(const Carrier& carrier, const Cell& cell) {
+  if (is_filters_own(cell.event) && !carrier.filter) return false;
   // Only a read that waits lets the input grow beyond what is read ahead, and it takes what lies below.
   if (cell.event == Event::overflows && !cell.read_pending) return false;
-  if (cell.read_pending && cell.unread == Unread::below_it) return false;
-  // A half-open callback does not run at the peer's end, so it cannot close anything then.
-  return cell.event != Event::closed_in_its_callback || !cell.half_open;
+  if (cell.read_pending && cell.unread >= Unread::below_it) return false;
+  // What comes behind more bytes than are read ahead matters where it is the peer's.
+  const bool peer_ends = cell.event == Event::peer_half_closes || cell.event == Event::peer_closes;
+  if (cell.unread == Unread::beyond_read_ahead && (!peer_ends || cell.write_pending)) return false;
+  // A half-open callback does not run at the peer's end, so it cannot do anything then.
+  return !happens_in_callback(cell.event) || !cell.half_open;
+}
+
+// Some carriers show an end only behind the bytes in front of it: the platform's doing, and the table says so.
+bool end_is_hidden(const Carrier& carrier, const Cell& cell) {
+  if (cell.unread != Unread::beyond_read_ahead || carrier.url == nullptr) return false;
+  return carrier.filter || IOLoop::current().backend_name() == "select";
+}
+
+std::string unread_bytes(Unread unread) {
+  if (unread == Unread::nothing) return {};
+  return unread == Unread::beyond_read_ahead ? std::string(kBeyond, 'u') : std::string("0123456789");
+}
+
+StreamOptions options_of_ours(Unread unread) {
+  return StreamOptions()
+      .max_buffer_size(unread == Unread::beyond_read_ahead ? 64 * 1024 : 8 * 1024)
+      .high_water_mark(1024);
 }
 
 // ---- what must happen
@@ -126,9 +126,16 @@ Outcome outcome_of(Event event) {
       return {Errc::end, Fate::stays, Fate::fails, Errc::end};
     case Event::peer_resets:
       return {Errc::reset, Fate::fails, Fate::fails, Errc::reset};
+    case Event::peer_vanishes:
+      return {Errc::idle_timeout, Fate::fails, Fate::fails, Errc::idle_timeout};
+    case Event::cut_below:
+      return {Errc::truncated, Fate::fails, Fate::fails, Errc::truncated};
+    case Event::garbage:
+      return {Errc::protocol, Fate::fails, Fate::fails, Errc::protocol};
     case Event::overflows:
       return {Errc::overflow, Fate::fails, Fate::fails, Errc::overflow};
     case Event::closed_in_its_callback:
+    case Event::destroyed_in_its_callback:
       return {Errc::local, Fate::fails, Fate::fails, Errc::end};
     case Event::closed_here:
     case Event::closed_twice:
@@ -186,15 +193,20 @@ Future<void> some_turns() {
 
 class Trial {
  public:
-  Trial(const Carrier& carrier, const Cell& cell) : carrier_(carrier), cell_(cell), expected_(outcome_of(cell.event)) {}
+  Trial(const Carrier& carrier, const Cell& cell)
+      : carrier_(carrier), cell_(cell), expected_(outcome_of(cell.event)), unread_(unread_bytes(cell.unread)) {}
 
   Future<void> run() {
-    Ends ends = co_await open_ends(carrier_);
+    const StreamOptions options = options_of_ours(cell_.unread);
+    Future<Ends> opening =
+        is_filters_own(cell_.event) ? relay_.open_ends(carrier_, options) : open_ends(carrier_, options);
+    Ends ends = co_await std::move(opening);
     ours_ = std::make_unique<IOStream>(std::move(ends.ours));
     peer_ = std::move(ends.peer);
     co_await prepare();
     set_close_callback();
-    co_await happen();
+    happen();
+    if (end_is_hidden(carrier_, cell_)) co_await uncover_end();
     const TimePoint late = IOLoop::current().after(20s);  // a busy machine takes its time
     while (!settled() && IOLoop::current().clock() < late) co_await sleep_for(1ms);
     co_await some_turns();
@@ -207,12 +219,12 @@ class Trial {
 
  private:
   Future<void> prepare() {
-    if (cell_.unread != Unread::nothing) co_await peer_.write(kUnread);
+    co_await peer_.write(unread_);
     if (cell_.unread == Unread::in_the_stream) {
-      const std::string seen = co_await ours_->peek(kUnread.size());
-      expect_equal(seen, kUnread);
+      const std::string seen = co_await ours_->peek(unread_.size());
+      expect_equal(seen, unread_);
     }
-    if (cell_.unread == Unread::below_it) co_await some_turns();
+    if (cell_.unread >= Unread::below_it) co_await some_turns();
     const std::size_t wanted = cell_.event == Event::overflows ? kMuch : kWanted;
     if (cell_.read_pending) waiting_.push_back(note_read(ours_->read_bytes(wanted), record_));
     if (cell_.write_pending) waiting_.push_back(note_write(ours_->write(std::string(kMuch, 'w')), record_));
@@ -227,14 +239,16 @@ class Trial {
       record_.order += "callback ";
       ++record_.callbacks;
       if (cell_.event == Event::closed_in_its_callback) ours_->close();
+      if (cell_.event == Event::destroyed_in_its_callback) ours_.reset();
     };
     ours_->set_close_callback(callback, cell_.half_open);
   }
 
-  Future<void> happen() {
+  void happen() {
     switch (cell_.event) {
       case Event::peer_half_closes:
       case Event::closed_in_its_callback:
+      case Event::destroyed_in_its_callback:
         peer_.shutdown_write().ignore();
         break;
       case Event::peer_closes:
@@ -242,6 +256,15 @@ class Trial {
         break;
       case Event::peer_resets:
         peer_.abort();
+        break;
+      case Event::peer_vanishes:
+        ours_->set_idle_timeout(10ms);
+        break;
+      case Event::cut_below:
+        relay_.cut();
+        break;
+      case Event::garbage:
+        relay_.send_garbage();
         break;
       case Event::overflows:
         peer_.write(std::string(kMuch, 'o')).ignore();
@@ -264,7 +287,14 @@ class Trial {
         ours_.reset();
         break;
     }
-    co_return;
+  }
+
+  // Nobody can know of it before the bytes in front of it are read.
+  Future<void> uncover_end() {
+    co_await some_turns();
+    expect_equal(record_.order, "");
+    const std::string unread = co_await ours_->read_bytes(unread_.size());
+    expect(unread == unread_, "the bytes in front of the end");
   }
 
   bool closes() const { return expected_.closed == Fate::fails; }
@@ -281,15 +311,16 @@ class Trial {
     if (cell_.read_pending) expect(record_.read == expected_.read_reason, where + name(record_.read).data());
     if (cell_.write_pending) check_write(where);
     expect_equal(record_.callbacks, closes() || !cell_.half_open || closed_late() ? 1 : 0);
-    if (cell_.event != Event::closed_in_its_callback && closes()) {
+    if (!happens_in_callback(cell_.event) && closes()) {
       expect(record_.order == order_of(cell_), where + "instead of " + order_of(cell_));
     }
-    if (cell_.event == Event::destroyed) return;
-    if (closed_late()) return;
+    if (is_gone() || closed_late()) return;
     expect(ours_->is_closed() == closes(), where);
     expect(reason_of(ours_->error()) == expected_.reason, where + name(reason_of(ours_->error())).data());
     expect(ours_->input_ended() || closes(), where);
   }
+
+  bool is_gone() const { return ours_ == nullptr; }
 
   // A peer that closed takes what we go on writing for a while, and then resets.
   bool closed_late() const { return cell_.event == Event::peer_closes && cell_.write_pending && record_.has("closed"); }
@@ -306,14 +337,11 @@ class Trial {
 
   // What the stream had received can still be read, whatever ended it; then comes the reason.
   Future<void> check_unread() {
-    if (cell_.event == Event::destroyed) co_return;
-    if (cell_.unread == Unread::in_the_stream) {
-      const std::string unread = co_await ours_->read_bytes(kUnread.size());
-      expect_equal(unread, kUnread);
-    }
-    if (cell_.unread == Unread::below_it && !closes() && !closed_late()) {
-      const std::string unread = co_await ours_->read_bytes(kUnread.size());
-      expect_equal(unread, kUnread);
+    if (is_gone()) co_return;
+    const bool lost = cell_.unread == Unread::below_it && (closes() || closed_late());
+    if (!unread_.empty() && !lost && !end_is_hidden(carrier_, cell_)) {
+      const std::string unread = co_await ours_->read_bytes(unread_.size());
+      expect(unread == unread_, cell_.text() + ": what it had received");
     }
     if (cell_.event == Event::overflows || closed_late()) co_return;
     const Result<std::string> more = co_await as_result(ours_->read_bytes(kWanted));
@@ -329,7 +357,9 @@ class Trial {
   const Carrier& carrier_;
   const Cell cell_;
   const Outcome expected_;
+  const std::string unread_;
   Record record_;
+  Relay relay_;
   std::unique_ptr<IOStream> ours_;
   IOStream peer_;
   std::vector<Future<void>> waiting_;
@@ -338,10 +368,11 @@ class Trial {
 Future<void> try_all(const Carrier& carrier, Event event) {
   for (const bool read : {false, true}) {
     for (const bool write : {false, true}) {
-      for (const Unread unread : {Unread::nothing, Unread::in_the_stream, Unread::below_it}) {
+      for (const Unread unread :
+           {Unread::nothing, Unread::in_the_stream, Unread::below_it, Unread::beyond_read_ahead}) {
         for (const bool half_open : {false, true}) {
           const Cell cell{event, read, write, unread, half_open};
-          if (!exists(cell)) continue;
+          if (!exists(carrier, cell)) continue;
           Trial trial(carrier, cell);
           co_await trial.run();
         }
@@ -352,8 +383,9 @@ Future<void> try_all(const Carrier& carrier, Event event) {
 
 const std::vector<std::unique_ptr<Registration>> registered = [] {
   std::vector<std::unique_ptr<Registration>> all;
-  for (const Carrier& carrier : kCarriers) {
+  for (const Carrier& carrier : carriers()) {
     for (const auto& [event, words] : kEvents) {
+      if (is_filters_own(event) && !carrier.filter) continue;
       const std::string sentence = std::string("closing: ") + words + ", over " + carrier.name;
       // clang 14 does not let a lambda capture a structured binding.
       all.push_back(std::make_unique<Registration>(sentence, carrier.needs,

@@ -23,6 +23,7 @@
 #include "twinloop/detail/function.h"
 #include "twinloop/future.h"
 #include "twinloop/regex.h"
+#include "twinloop/socket_options.h"
 #include "twinloop/transport.h"
 
 namespace twinloop {
@@ -47,12 +48,15 @@ class StreamOptions {
   // Read while nobody asks, where only reading shows that the peer has gone.  16 KiB.
   StreamOptions& linger_timeout(Duration time) { return linger_ = time, *this; }
   // How long close() goes on sending what was accepted.  5 s.
+  StreamOptions& idle_timeout(Duration time) { return idle_ = time, *this; }
+  // As IOStream::set_idle_timeout, from the beginning.  None.
 
   std::size_t max_buffer_size() const noexcept { return max_buffer_; }
   std::size_t max_write_buffer_size() const noexcept { return max_write_buffer_; }
   std::size_t high_water_mark() const noexcept { return high_water_; }
   std::size_t read_ahead() const noexcept { return read_ahead_; }
   Duration linger_timeout() const noexcept { return linger_; }
+  Duration idle_timeout() const noexcept { return idle_; }
 
  private:
   std::size_t max_buffer_ = 100 * 1024 * 1024;
@@ -60,6 +64,7 @@ class StreamOptions {
   std::size_t high_water_ = 64 * 1024;
   std::size_t read_ahead_ = 16 * 1024;
   Duration linger_ = std::chrono::seconds(5);
+  Duration idle_ = Duration::zero();
 };
 
 namespace detail {
@@ -221,6 +226,19 @@ class IOStream {
   // Completes when the peer's end, a failure or a local close is known, whether or not anyone reads.
   Future<void> closed();
   // Completes when the stream is closed.
+
+  // ---- peers that vanish, and the socket below
+
+  void set_idle_timeout(Duration time);
+  // Closes the stream with `idle_timeout` once no byte has moved in either direction for that long, from now on; zero: never.  What
+  // counts is bytes that the transport moves: a program that neither reads nor writes for longer is idle, too, so take it off
+  // while you compute.  One operation's own limit is with_timeout(time, stream.read_until(…)), which leaves the stream open.
+
+  Result<> set_socket_options(const SocketOptions& options);
+  // Fails with not_supported where there is no socket (`pair:`, a browser), or one without that option (TCP's on a unix socket), and
+  // with the reason of a stream that is closed.  An option that fails leaves those before it set.
+  Result<SocketOptions> socket_options() const;
+  // What is in force.
 
   // ---- state
 

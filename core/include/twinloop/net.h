@@ -30,6 +30,8 @@ struct WebSocketPing {
 struct ConnectOptions {
   ConnectOptions() = default;
   ConnectOptions& set_stream(const StreamOptions& options) { return stream = options, *this; }
+  ConnectOptions& set_socket(const SocketOptions& options) { return socket = options, *this; }
+  // Where there is no socket (`pair:`, a browser) they mean nothing; one that the socket refuses fails connect().
   ConnectOptions& set_timeout(Duration time) { return timeout = time, *this; }
   ConnectOptions& add_protocol(std::string protocol) { return protocols.push_back(std::move(protocol)), *this; }
   ConnectOptions& add_header(std::string name, std::string value) {
@@ -42,6 +44,7 @@ struct ConnectOptions {
   // Needs twinloop/tls.h.
 
   StreamOptions stream;
+  SocketOptions socket;
   Duration timeout = std::chrono::seconds(30);  // over everything: resolving, connecting, handshakes
   std::vector<std::string> protocols;           // WebSocket subprotocols to offer
   std::vector<std::pair<std::string, std::string>>
@@ -53,6 +56,9 @@ struct ConnectOptions {
 struct ListenOptions {
   ListenOptions() = default;
   ListenOptions& set_stream(const StreamOptions& options) { return stream = options, *this; }
+  ListenOptions& set_socket(const SocketOptions& options) { return socket = options, *this; }
+  // Of every connection that is accepted; where there is no socket (`pair:`) they mean nothing, and one that the socket refuses is
+  // logged.
   ListenOptions& add_origin(std::string origin) { return origins.push_back(std::move(origin)), *this; }
   ListenOptions& set_handshake_timeout(Duration time) { return handshake_timeout = time, *this; }
   ListenOptions& set_websocket_ping(Duration interval, Duration patience = std::chrono::seconds(20)) {
@@ -62,6 +68,7 @@ struct ListenOptions {
   // tls:// and wss:// need it, and it needs twinloop/tls.h.
 
   StreamOptions stream;
+  SocketOptions socket;
   std::vector<std::string> origins;    // WebSocket: Origins allowed besides the server's own; "*" allows all
   std::vector<std::string> protocols;  // WebSocket subprotocols spoken, in order of preference
   WebSocketPing websocket_ping;

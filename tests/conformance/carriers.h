@@ -1,0 +1,48 @@
+// What carries the bytes of the tables of endings and beginnings.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "twinloop/net.h"
+#include "twinloop/testing.h"
+
+namespace twinloop::testing {
+
+struct Carrier {
+  const char* name;
+  Needs needs;
+  const char* url;                                                        // null: a pair
+  bool filter;                                                            // it stands on tcp://
+  void (*secure)(ConnectOptions&, ListenOptions&) = [](auto&, auto&) {};  // certificates, where it takes some
+};
+
+const std::vector<Carrier>& carriers();
+std::vector<Carrier> secure_carriers();
+// Those over TLS, as far as this build has it.
+
+struct Ends {
+  IOStream ours;
+  IOStream peer;
+};
+
+Future<Ends> open_ends(const Carrier& carrier, const StreamOptions& ours);
+
+// Two ends of a filter with a relay between them that can be told to misbehave.
+class Relay {
+ public:
+  Future<Ends> open_ends(const Carrier& carrier, const StreamOptions& ours);
+
+  void cut();
+  // Ends the connection below our end, without the filter's goodbye.
+  void send_garbage();
+  // To our end, in place of what the peer says.
+
+ private:
+  void stop();
+  IOStream near_;  // its other end is ours
+  IOStream far_;
+  std::vector<Future<void>> passing_;
+};
+
+}  // namespace twinloop::testing
