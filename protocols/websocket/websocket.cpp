@@ -21,6 +21,11 @@ void answer(IOStream& stream, const Refusal& refusal) {
   if (!stream.is_closed()) stream.write(refusal_answer(refusal)).ignore();
 }
 
+// An end within the handshake is none that the protocol knows.
+std::error_code without_goodbye(std::error_code error) noexcept {
+  return error == make_error_code(Errc::end) ? make_error_code(Errc::truncated) : error;
+}
+
 [[noreturn]] void refuse(IOStream& stream, const Refusal& refusal) {
   const std::string peer = stream.description();
   answer(stream, refusal);
@@ -36,8 +41,7 @@ void answer(IOStream& stream, const Refusal& refusal) {
     throw_error(received.error, peer + " sent a request head that is too long");
   }
   if (received.error && received.error != make_error_code(Errc::protocol)) {
-    const bool ended = received.error == make_error_code(Errc::end);
-    throw_error(ended ? make_error_code(Errc::truncated) : received.error, peer + " did not finish its request");
+    throw_error(without_goodbye(received.error), peer + " did not finish its request");
   }
   answer(stream, {"400 Bad Request", "that is no HTTP/1.1 request"});
   throw_error(Errc::protocol, peer + " sent no HTTP request but '" + excerpt(received.text) + "'");
@@ -45,7 +49,8 @@ void answer(IOStream& stream, const Refusal& refusal) {
 
 [[noreturn]] void fail_response(const std::string& where, const ReceivedHead& received) {
   const std::string_view text = received.text;
-  if (received.error && text.empty()) throw_error(received.error, where + ": the server left without an answer");
+  if (received.error && text.empty())
+    throw_error(without_goodbye(received.error), where + ": the server left without an answer");
   if (text.starts_with("\x15\x03")) throw_error(Errc::protocol, where + ": the server speaks TLS; try wss://");
   if (!text.starts_with("HTTP/1.")) {
     throw_error(Errc::protocol, where + ": the server did not speak HTTP: it began with '" + excerpt(text) + "'");
