@@ -112,7 +112,7 @@ TEST_CASE("a client says what the server answered instead of an upgrade") {
     const std::string tls = co_await complaint_about("\x15\x03\x01\0\x02\x02\x16"s);
     CHECK_THAT(tls, ContainsSubstring("try wss://"));
     const std::string left = co_await complaint_about("");
-    CHECK(left.starts_with("end ws://host:81/path: the server left without an answer"));
+    CHECK(left.starts_with("truncated ws://host:81/path: the server left without an answer"));
     const std::string cut = co_await complaint_about("HTTP/1.1 101 Sw");
     CHECK(cut.starts_with("truncated "));
     const std::string wrong_key = co_await complaint_about(kAnswer);

@@ -100,6 +100,14 @@ Future<std::optional<std::string>> IOStream::next_until(std::string_view delimit
   return impl_->read<std::optional<std::string>>(ReadKind::record, max_bytes, delimiter);
 }
 
+Future<std::optional<std::string_view>> IOStream::next_until_view(std::string_view delimiter, std::size_t max_bytes) {
+  assert(!delimiter.empty());
+  return impl_->read<std::optional<std::string_view>>(ReadKind::record, max_bytes, delimiter);
+}
+Future<std::string_view> IOStream::read_until_close_view(std::size_t max_bytes) {
+  return impl_->read<std::string_view>(ReadKind::until_close, max_bytes);
+}
+
 Future<void> IOStream::write(std::string_view bytes) { return impl_->write(std::move(bytes)); }
 Future<void> IOStream::write(std::string&& bytes) { return impl_->write(std::move(bytes)); }
 Future<void> IOStream::write(std::span<const std::string_view> pieces) { return impl_->write_pieces(pieces); }

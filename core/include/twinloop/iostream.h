@@ -173,6 +173,8 @@ class IOStream {
   Future<std::string_view> read_some_view(std::size_t max_bytes = 64 * 1024);
   Future<std::string_view> read_until_view(std::string_view delimiter, std::size_t max_bytes = kNoLimit);
   Future<std::string_view> read_until_regex_view(const Regex& pattern, std::size_t max_bytes = kNoLimit);
+  Future<std::string_view> read_until_close_view(std::size_t max_bytes = kNoLimit);
+  Future<std::optional<std::string_view>> next_until_view(std::string_view delimiter, std::size_t max_bytes = 64 * 1024);
   Future<std::optional<std::string_view>> next_line_view(std::size_t max_bytes = 64 * 1024);
 
   // ---- writing
