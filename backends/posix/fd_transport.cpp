@@ -6,7 +6,6 @@
 
 #include "backends/posix/errno_code.h"
 #include "backends/posix/socket.h"
-#include "backends/posix/socket_options.h"
 #include "twinloop/ioloop.h"
 
 namespace twinloop::detail {
@@ -140,12 +139,6 @@ void FdTransport::arrange() noexcept {
 bool FdTransport::reports_end_early() const noexcept {
   return registration_ && registration_.reactor().reports_end_early();
 }
-
-Result<> FdTransport::set_socket_options(const SocketOptions& options) {
-  return apply_socket_options(socket_.get(), options);
-}
-
-Result<SocketOptions> FdTransport::socket_options() const { return read_socket_options(socket_.get()); }
 
 std::string FdTransport::description() const {
   return socket_ ? "tcp://" + Address::of_peer(socket_.get()).text() : std::string("tcp:");

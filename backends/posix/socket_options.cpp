@@ -1,5 +1,3 @@
-#include "backends/posix/socket_options.h"
-
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -11,6 +9,7 @@
 
 #include "backends/posix/errno_code.h"
 #include "backends/posix/socket.h"
+#include "twinloop/detail/builtin.h"
 
 namespace twinloop::detail {
 namespace {
@@ -20,6 +19,7 @@ using std::chrono::seconds;
 
 // The names are not the same everywhere, and some systems lack one.
 constexpr int kAbsent = -1;
+constexpr int kNoSocket = -1;
 #if defined(TCP_KEEPIDLE)
 constexpr int kKeepIdle = TCP_KEEPIDLE;
 #elif defined(TCP_KEEPALIVE)
@@ -117,12 +117,17 @@ void read_tcp_options(Options& socket, SocketOptions& found) {
   }
 }
 
+Failure no_socket() { return Failure(Errc::not_supported, "socket options: there is no socket below"); }
+
 }  // namespace
 
+bool platform_has_sockets() noexcept { return true; }
+
 // SO_KEEPALIVE alone is accepted by sockets that have no probes to send.
-Result<> apply_socket_options(int fd, const SocketOptions& options) {
-  Options socket(fd);
-  if (options.keep_alive() && !is_tcp(fd)) {
+Result<> platform_set_socket_options(int handle, const SocketOptions& options) {
+  if (handle == kNoSocket) return no_socket();
+  Options socket(handle);
+  if (options.keep_alive() && !is_tcp(handle)) {
     return Failure(Errc::not_supported, "keep_alive: this kind of socket has no such option");
   }
   if (options.no_delay()) socket.set("no_delay", IPPROTO_TCP, TCP_NODELAY, *options.no_delay() ? 1 : 0);
@@ -138,10 +143,11 @@ Result<> apply_socket_options(int fd, const SocketOptions& options) {
   return Unit();
 }
 
-Result<SocketOptions> read_socket_options(int fd) {
-  Options socket(fd);
+Result<SocketOptions> platform_socket_options(int handle) {
+  if (handle == kNoSocket) return no_socket();
+  Options socket(handle);
   SocketOptions found;
-  if (is_tcp(fd)) read_tcp_options(socket, found);
+  if (is_tcp(handle)) read_tcp_options(socket, found);
   found.send_buffer(static_cast<std::size_t>(socket.get("send_buffer", SOL_SOCKET, SO_SNDBUF)));
   found.receive_buffer(static_cast<std::size_t>(socket.get("receive_buffer", SOL_SOCKET, SO_RCVBUF)));
   if (socket.failure()) return socket.failure();

@@ -1,6 +1,7 @@
 #include "twinloop/iostream.h"
 
 #include "stream_impl.h"
+#include "twinloop/detail/builtin.h"
 #include "twinloop/timing.h"
 
 namespace twinloop {
@@ -126,8 +127,14 @@ Future<void> IOStream::peer_ended() { return impl_->peer_ended(); }
 Future<void> IOStream::closed() { return impl_->closed(); }
 
 void IOStream::set_idle_timeout(Duration time) { impl_->set_idle_timeout(time); }
-Result<> IOStream::set_socket_options(const SocketOptions& options) { return impl_->set_socket_options(options); }
-Result<SocketOptions> IOStream::socket_options() const { return impl_->socket_options(); }
+Result<> IOStream::set_socket_options(const SocketOptions& options) {
+  if (is_closed()) return Failure(error());
+  return detail::platform_set_socket_options(native_handle(), options);
+}
+Result<SocketOptions> IOStream::socket_options() const {
+  if (is_closed()) return Failure(error());
+  return detail::platform_socket_options(native_handle());
+}
 
 bool IOStream::is_closed() const noexcept { return impl_->is_closed(); }
 bool IOStream::input_ended() const noexcept { return impl_->input_ended(); }
@@ -137,6 +144,7 @@ std::error_code IOStream::error() const noexcept { return impl_->error(); }
 std::size_t IOStream::buffered() const noexcept { return impl_->buffered(); }
 std::size_t IOStream::unsent() const noexcept { return impl_->unsent(); }
 std::string IOStream::description() const { return impl_->description(); }
+int IOStream::native_handle() const noexcept { return impl_->native_handle(); }
 const TlsSession* IOStream::tls() const noexcept { return impl_->tls(); }
 
 std::unique_ptr<Transport> IOStream::detach(std::string& leftover) {

@@ -50,10 +50,15 @@ Url lower_url(const Url& url, std::string_view scheme) {
   return lower;
 }
 
-// A transport without a socket has nothing to set.
-Result<> set_wished(Transport& transport, const SocketOptions& options) {
-  if (options.empty() || !transport.socket_options().ok()) return Unit();
-  return transport.set_socket_options(options);
+// Where there is no socket there is nothing to set.
+Result<> set_wished(const Transport& transport, const SocketOptions& options) {
+  if (options.empty() || transport.native_handle() == -1) return Unit();
+  return detail::platform_set_socket_options(transport.native_handle(), options);
+}
+
+void require_wished(const Transport& transport, const SocketOptions& options, const Url& url) {
+  const Result<> set = set_wished(transport, options);
+  if (!set.ok()) throw Error(set.error(), "connect " + url.to_string() + ": " + set.failure().message());
 }
 
 Future<IOStream> connect_url(Url url, const ConnectOptions& options) {
@@ -64,8 +69,7 @@ Future<IOStream> connect_url(Url url, const ConnectOptions& options) {
   if (url.port == 0) url.port = default_port(url.scheme);
   if (network.carries(url.scheme)) {
     std::unique_ptr<Transport> transport = co_await network.connect(url, options);
-    const Result<> set = set_wished(*transport, options.socket);
-    if (!set.ok()) throw Error(set.error(), "connect " + url.to_string() + ": " + set.failure().message());
+    if (detail::platform_has_sockets()) require_wished(*transport, options.socket, url);
     co_return IOStream(std::move(transport), options.stream);
   }
   const detail::SchemeEntry& filter = find_filter("connect", url);

@@ -178,14 +178,6 @@ void StreamImpl::set_idle_timeout(Duration time) {
   forget_waiters();
 }
 
-Result<> StreamImpl::set_socket_options(const SocketOptions& options) {
-  return is_closed() ? Result<>(Failure(reason_)) : transport_->set_socket_options(options);
-}
-
-Result<SocketOptions> StreamImpl::socket_options() const {
-  return is_closed() ? Result<SocketOptions>(Failure(reason_)) : transport_->socket_options();
-}
-
 // ---- letting go
 
 void let_go(IOLoop* loop, std::unique_ptr<Transport> transport, std::error_code reason) noexcept {

@@ -168,8 +168,6 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   void set_close_function(Function<void()> callback, bool half_open);
   void set_idle_timeout(Duration time);
   void end_idle() { end(Errc::idle_timeout, true); }
-  Result<> set_socket_options(const SocketOptions& options);
-  Result<SocketOptions> socket_options() const;
   std::unique_ptr<Transport> detach(std::string& leftover);
 
   bool is_closed() const noexcept { return transport_ == nullptr; }
@@ -179,6 +177,7 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   std::size_t buffered() const noexcept { return input_.size(); }
   std::size_t unsent() const noexcept { return queued() + (transport_ ? transport_->pending_output() : 0); }
   std::string description() const { return transport_ ? transport_->description() : std::string(); }
+  int native_handle() const noexcept { return transport_ ? transport_->native_handle() : -1; }
   const TlsSession* tls() const noexcept { return transport_ ? transport_->tls() : nullptr; }
 
   void on_ready(bool readable, bool writable) override;

@@ -89,8 +89,7 @@ class FaultyTransport final : public Transport, public TransportListener, public
 
   void set_listener(TransportListener* listener) noexcept override { listener_ = listener; }
   bool reports_end_early() const noexcept override { return below_->reports_end_early(); }
-  Result<> set_socket_options(const SocketOptions& options) override { return below_->set_socket_options(options); }
-  Result<SocketOptions> socket_options() const override { return below_->socket_options(); }
+  int native_handle() const noexcept override { return below_->native_handle(); }
   std::string description() const override { return "faulty " + below_->description(); }
   const TlsSession* tls() const noexcept override { return below_->tls(); }
 

@@ -446,12 +446,4 @@ void TlsTransport::leave() noexcept {
   held_sent_ = 0;
 }
 
-Result<> TlsTransport::set_socket_options(const SocketOptions& options) {
-  return lower_ ? lower_->set_socket_options(options) : Transport::set_socket_options(options);
-}
-
-Result<SocketOptions> TlsTransport::socket_options() const {
-  return lower_ ? lower_->socket_options() : Transport::socket_options();
-}
-
 }  // namespace twinloop::detail

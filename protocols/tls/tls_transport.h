@@ -48,9 +48,8 @@ class TlsTransport final : public Transport, private TransportListener, private 
   void want(bool read, bool write) override;
   void set_listener(TransportListener* listener) noexcept override;
   bool close_may_lose_output() const noexcept override { return lower_ != nullptr && lower_->close_may_lose_output(); }
-  Result<> set_socket_options(const SocketOptions& options) override;
-  Result<SocketOptions> socket_options() const override;
   std::string description() const override { return description_; }
+  int native_handle() const noexcept override { return lower_ != nullptr ? lower_->native_handle() : -1; }
   const TlsSession* tls() const noexcept override { return &session_; }
 
  private:

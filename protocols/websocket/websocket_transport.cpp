@@ -449,12 +449,4 @@ void WebSocketTransport::leave(bool wait_for_peer) noexcept {
   held_sent_ = 0;
 }
 
-Result<> WebSocketTransport::set_socket_options(const SocketOptions& options) {
-  return lower_ ? lower_->set_socket_options(options) : Transport::set_socket_options(options);
-}
-
-Result<SocketOptions> WebSocketTransport::socket_options() const {
-  return lower_ ? lower_->socket_options() : Transport::socket_options();
-}
-
 }  // namespace twinloop::detail

@@ -46,9 +46,8 @@ class WebSocketTransport final : public Transport, private TransportListener, pr
   // destroy the Close in flight.
   void want(bool read, bool write) override;
   void set_listener(TransportListener* listener) noexcept override;
-  Result<> set_socket_options(const SocketOptions& options) override;
-  Result<SocketOptions> socket_options() const override;
   std::string description() const override { return description_; }
+  int native_handle() const noexcept override { return lower_ != nullptr ? lower_->native_handle() : -1; }
   const TlsSession* tls() const noexcept override { return lower_ != nullptr ? lower_->tls() : nullptr; }
 
  private:

@@ -174,7 +174,8 @@ class IOStream {
   Future<std::string_view> read_until_view(std::string_view delimiter, std::size_t max_bytes = kNoLimit);
   Future<std::string_view> read_until_regex_view(const Regex& pattern, std::size_t max_bytes = kNoLimit);
   Future<std::string_view> read_until_close_view(std::size_t max_bytes = kNoLimit);
-  Future<std::optional<std::string_view>> next_until_view(std::string_view delimiter, std::size_t max_bytes = 64 * 1024);
+  Future<std::optional<std::string_view>> next_until_view(std::string_view delimiter,
+                                                          std::size_t max_bytes = 64 * 1024);
   Future<std::optional<std::string_view>> next_line_view(std::size_t max_bytes = 64 * 1024);
 
   // ---- writing
@@ -258,6 +259,8 @@ class IOStream {
   std::size_t unsent() const noexcept;
   std::string description() const;
   // For messages: "tcp://127.0.0.1:4711".
+  int native_handle() const noexcept;
+  // The descriptor below, to set an option of the socket; -1 where there is none.  It stays the stream's.
   const TlsSession* tls() const noexcept;
   // What was agreed where the bytes go over TLS (twinloop/tls.h), else nullptr.  Lives until the stream is closed.
 

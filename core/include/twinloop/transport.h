@@ -16,8 +16,6 @@
 #include <system_error>
 
 #include "twinloop/error.h"
-#include "twinloop/result.h"
-#include "twinloop/socket_options.h"
 
 namespace twinloop {
 
@@ -96,9 +94,8 @@ class Transport {
   virtual const TlsSession* tls() const noexcept { return nullptr; }
   // What was agreed where these bytes go over TLS, by this transport or one below it; else nullptr (twinloop/tls.h).
 
-  virtual Result<> set_socket_options(const SocketOptions&) { return Failure(Errc::not_supported); }
-  virtual Result<SocketOptions> socket_options() const { return Failure(Errc::not_supported); }
-  // Of the socket at the bottom; not_supported where there is none.
+  virtual int native_handle() const noexcept { return -1; }
+  // Of the carrier below, where there is one.
 
   virtual std::string description() const { return {}; }
   // For messages: "tcp://127.0.0.1:4711".

@@ -9,6 +9,7 @@
 #include "twinloop/detail/function.h"
 #include "twinloop/future.h"
 #include "twinloop/log.h"
+#include "twinloop/socket_options.h"
 
 namespace twinloop {
 
@@ -67,6 +68,13 @@ std::thread platform_start_thread(Function<void()> function);
 
 bool platform_save(const char* path, std::string_view text) noexcept;
 // Writes a file; false when it could not.  In a browser the host's `save(path, text)` does what it likes with it.
+
+bool platform_has_sockets() noexcept;
+Result<> platform_set_socket_options(int handle, const SocketOptions& options);
+// In the order in which SocketOptions lists them, up to the first that fails; the failure names it.  not_supported without a socket
+// (-1), and where the kind of socket, or the system, has no such option.
+Result<SocketOptions> platform_socket_options(int handle);
+// Those that this kind of socket has.
 
 void platform_on_trace_request(Function<void()> function);
 // Hosted: calls it whenever the host wants the trace saved.  An empty one: no more.
