@@ -36,16 +36,22 @@ bool concerns_one_connection(int error) noexcept {
 
 }  // namespace
 
-Result<std::unique_ptr<Acceptor>> PosixAcceptor::make(Reactor& reactor, Descriptor listening, Url url) {
-  std::unique_ptr<PosixAcceptor> acceptor(new PosixAcceptor(reactor.loop(), std::move(listening), std::move(url)));
+Result<std::unique_ptr<Acceptor>> PosixAcceptor::make(Reactor& reactor, Descriptor listening, Url url,
+                                                      SocketFile file) {
+  std::unique_ptr<PosixAcceptor> acceptor(
+      new PosixAcceptor(reactor.loop(), std::move(listening), std::move(url), std::move(file)));
   const std::error_code error =
       acceptor->registration_.begin(reactor, acceptor->listening_.get(), *acceptor, Interest::none, Trigger::level);
   if (error) return Failure(error);
   return std::unique_ptr<Acceptor>(std::move(acceptor));
 }
 
-PosixAcceptor::PosixAcceptor(IOLoop& loop, Descriptor listening, Url url)
-    : loop_(&loop), url_(std::move(url)), listening_(std::move(listening)), spare_(open_null(O_RDONLY)) {
+PosixAcceptor::PosixAcceptor(IOLoop& loop, Descriptor listening, Url url, SocketFile file)
+    : loop_(&loop),
+      url_(std::move(url)),
+      file_(std::move(file)),
+      listening_(std::move(listening)),
+      spare_(open_null(O_RDONLY)) {
   loop.add_closer(*this);
 }
 
@@ -122,6 +128,7 @@ void PosixAcceptor::end(Errc reason) noexcept {
   if (scheduled()) loop_->remove_timer(*this);
   CloseHook::unlink();
   registration_.end();
+  file_.remove();  // first, so that the next server finds either us or nothing
   listening_.reset();
   spare_.reset();
   incoming_.clear();

@@ -3,6 +3,7 @@
 
 #include "backends/posix/descriptor.h"
 #include "backends/posix/reactor.h"
+#include "backends/posix/unix_socket.h"
 #include "twinloop/backend.h"
 #include "twinloop/detail/handoff.h"
 #include "twinloop/detail/task.h"
@@ -11,7 +12,7 @@ namespace twinloop::detail {
 
 class PosixAcceptor final : public Acceptor, private FdListener, private CloseHook, private Timer {
  public:
-  static Result<std::unique_ptr<Acceptor>> make(Reactor& reactor, Descriptor listening, Url url);
+  static Result<std::unique_ptr<Acceptor>> make(Reactor& reactor, Descriptor listening, Url url, SocketFile file = {});
   // `url` is where it really listens.
 
   ~PosixAcceptor() override { close(); }
@@ -21,7 +22,7 @@ class PosixAcceptor final : public Acceptor, private FdListener, private CloseHo
   void close() noexcept override { end(Errc::local); }
 
  private:
-  PosixAcceptor(IOLoop& loop, Descriptor listening, Url url);
+  PosixAcceptor(IOLoop& loop, Descriptor listening, Url url, SocketFile file);
 
   enum class Taken { one, none, exhausted };
 
@@ -40,6 +41,7 @@ class PosixAcceptor final : public Acceptor, private FdListener, private CloseHo
 
   IOLoop* loop_;
   Url url_;
+  SocketFile file_;
   Descriptor listening_;
   Descriptor spare_;  // given up for a moment when there is no other descriptor left
   FdRegistration registration_;

@@ -1,14 +1,19 @@
 #include "backends/posix/connect.h"
 
+#include <algorithm>
 #include <cerrno>
 
+#include "backends/posix/attempts.h"
 #include "backends/posix/errno_code.h"
 #include "backends/posix/fd_transport.h"
 #include "twinloop/detail/task.h"
 #include "twinloop/ioloop.h"
+#include "twinloop/queues.h"
 
 namespace twinloop::detail {
 namespace {
+
+constexpr Duration kHeadStart = std::chrono::milliseconds(250);  // "Connection Attempt Delay", RFC 8305 §8
 
 // Completes when a socket has finished connecting, well or badly.
 class Connecting final : private FdListener, private CloseHook {
@@ -62,7 +67,54 @@ Future<std::unique_ptr<Transport>> finish_connect(Reactor& reactor, Descriptor s
   co_return std::move(*transport);
 }
 
+struct Outcome {
+  std::size_t attempt;
+  Result<std::unique_ptr<Transport>> transport;
+};
+
+Future<void> report(Future<std::unique_ptr<Transport>> connecting, std::size_t attempt, Queue<Outcome>& outcomes) {
+  Result<std::unique_ptr<Transport>> transport = co_await as_result(std::move(connecting));
+  outcomes.try_put({attempt, std::move(transport)});
+}
+
+// The first address stays the first; families take turns.
+std::vector<Address> interleaved(std::vector<Address> addresses) {
+  const int first = addresses.empty() ? AF_UNSPEC : addresses.front().family();
+  const auto middle = std::stable_partition(addresses.begin(), addresses.end(),
+                                            [first](const Address& a) { return a.family() == first; });
+  std::vector<Address> mixed;
+  mixed.reserve(addresses.size());
+  auto one = addresses.begin();
+  auto other = middle;
+  while (one != middle || other != addresses.end()) {
+    if (one != middle) mixed.push_back(*one++);
+    if (other != addresses.end()) mixed.push_back(*other++);
+  }
+  return mixed;
+}
+
 }  // namespace
+
+Future<std::unique_ptr<Transport>> connect_to_any(Reactor& reactor, std::string what, std::vector<Address> addresses) {
+  const std::vector<Address> order = interleaved(std::move(addresses));
+  Attempts failures(std::move(what));
+  Queue<Outcome> outcomes;
+  std::vector<Future<void>> attempts;  // those under way are cancelled with this frame
+  std::size_t failed = 0;
+  while (failed < order.size()) {
+    const std::size_t next = attempts.size();
+    if (next < order.size()) attempts.push_back(report(connect_to(reactor, order[next]), next, outcomes));
+    const bool last = attempts.size() == order.size();
+    Future<Outcome> waiting = outcomes.get(last ? kNoTimeout : kHeadStart);
+    Result<Outcome> outcome = co_await as_result(std::move(waiting));
+    if (!outcome.ok()) continue;  // it may still answer, beside the next
+    if (outcome->transport.ok()) co_return std::move(*outcome->transport);
+    failures.note(order[outcome->attempt], outcome->transport.error());
+    if (outcome->transport.reason() == Errc::loop_closed) break;
+    ++failed;
+  }
+  failures.raise();
+}
 
 Future<std::unique_ptr<Transport>> connect_to(Reactor& reactor, const Address& address) {
   using Connection = Future<std::unique_ptr<Transport>>;

@@ -140,8 +140,15 @@ bool FdTransport::reports_end_early() const noexcept {
   return registration_ && registration_.reactor().reports_end_early();
 }
 
+std::string FdTransport::address(End end) const {
+  if (!socket_) return {};
+  return (end == End::peer ? Address::of_peer(socket_.get()) : Address::of_socket(socket_.get())).url();
+}
+
 std::string FdTransport::description() const {
-  return socket_ ? "tcp://" + Address::of_peer(socket_.get()).text() : std::string("tcp:");
+  if (!socket_) return "socket:";
+  const std::string peer = address(End::peer);
+  return peer != "unix:" ? peer : address(End::local);  // a client over unix: has no name of its own
 }
 
 // ---- notices

@@ -27,6 +27,7 @@ class FdTransport final : public Pooled, public Transport, private FdListener, p
   void want(bool read, bool write) override;
   void set_listener(TransportListener* listener) noexcept override;
   bool reports_end_early() const noexcept override;
+  std::string address(End end) const override;
   int native_handle() const noexcept override { return socket_.get(); }
   std::string description() const override;
 

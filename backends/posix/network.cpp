@@ -1,71 +1,116 @@
 #include "backends/posix/network.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 
 #include <cerrno>
+#include <charconv>
 
 #include "backends/posix/acceptor.h"
+#include "backends/posix/attempts.h"
 #include "backends/posix/connect.h"
 #include "backends/posix/datagrams.h"
 #include "backends/posix/errno_code.h"
+#include "backends/posix/fd_transport.h"
 #include "backends/posix/stdio_transport.h"
 #include "twinloop/ioloop.h"
 #include "twinloop/net.h"
+#include "twinloop/timing.h"
 
 namespace twinloop::detail {
 namespace {
+
+constexpr Duration kBacklogPause = std::chrono::milliseconds(5);
 
 void require_address(const std::string& what, const Url& url, const Resolution& resolution) {
   if (!resolution.addresses.empty()) return;
   throw Error(Errc::unresolved, what + ": no address for '" + url.host + "': " + resolution.problem);
 }
 
-// Collects why each address failed; the last reason is the code of the error, whose message ends with it.
-class Attempts {
- public:
-  explicit Attempts(std::string what) noexcept : context_(std::move(what)) {}
+std::error_code share_port(int fd) noexcept {
+  const int on = 1;
+  return ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0 ? std::error_code() : from_errno(errno);
+}
 
-  void note(const Address& address, const std::error_code& error) {
-    context_ += error_ ? ": " + error_.message() + "; " : std::string(": ");
-    context_ += address.text();
-    error_ = error;
-  }
-  [[noreturn]] void raise() const { throw_error(error_, context_); }
-
- private:
-  std::string context_;
-  std::error_code error_;
-};
-
-std::error_code bind_and_listen(int fd, const Address& address, int backlog) noexcept {
+std::error_code bind_and_listen(int fd, const Address& address, ListenChoices choices) noexcept {
   const int on = 1;
   const int off = 0;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (address.family() == AF_INET6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  if (choices.reuse_port) {
+    if (const std::error_code error = share_port(fd)) return error;
+  }
   if (::bind(fd, address.get(), address.length()) != 0) return from_errno(errno);
-  if (::listen(fd, backlog) != 0) return from_errno(errno);
+  if (::listen(fd, choices.backlog) != 0) return from_errno(errno);
   return {};
 }
 
-Result<std::unique_ptr<Acceptor>> listen_at(Reactor& reactor, const Address& address, Url url, int backlog) {
+Result<std::unique_ptr<Acceptor>> listen_at(Reactor& reactor, const Address& address, Url url, ListenChoices choices) {
   Result<Descriptor> socket = open_stream_socket(address);
   if (!socket.ok()) return socket.failure();
-  if (const std::error_code error = bind_and_listen(socket->get(), address, backlog)) return Failure(error);
+  if (const std::error_code error = bind_and_listen(socket->get(), address, choices)) return Failure(error);
   url.port = Address::of_socket(socket->get()).port();
   return PosixAcceptor::make(reactor, std::move(*socket), std::move(url));
 }
 
-}  // namespace
-
-bool PosixNetwork::carries(std::string_view scheme) const noexcept { return scheme == "tcp" || scheme == "stdio"; }
-
-std::string_view PosixNetwork::alternatives() const noexcept {
-  return "there are tcp://host:port, tls://, ws://, wss://, stdio: and pair:, as far as they were built in";
+int socket_option(int fd, int option) noexcept {
+  int value = -1;
+  socklen_t length = sizeof value;
+  return ::getsockopt(fd, SOL_SOCKET, option, &value, &length) == 0 ? value : -1;
 }
 
-Future<std::unique_ptr<Transport>> PosixNetwork::connect(Url url, const ConnectOptions&) {
+// "fd:3": from here on it is ours, and will be closed.
+Descriptor adopt(const std::string& what, const Url& url) {
+  int fd = -1;
+  const char* end = url.path.data() + url.path.size();
+  const auto [rest, error] = std::from_chars(url.path.data(), end, fd);
+  if (error != std::errc() || rest != end || fd < 0) throw Error(Errc::invalid_url, what + ": write fd:NUMBER");
+  if (socket_option(fd, SO_TYPE) != SOCK_STREAM)
+    throw Error(Errc::bad_descriptor, what + ": it is no open stream socket");
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+    throw_error(from_errno(errno), what);
+  }
+  return Descriptor(fd);
+}
+
+// Without the words that Error adds anyway.
+std::string words_of(const Failure& failure) {
+  std::string words = failure.message();
+  const std::string tail = ": " + make_error_code(Errc::unresolved).message();
+  if (words.ends_with(tail)) words.resize(words.size() - tail.size());
+  return words;
+}
+
+// The address as the resolver of the program's own gave it, or as the system does.
+Future<Resolution> resolve_with(IOLoop& loop, std::shared_ptr<Resolver> resolver, std::string host,
+                                std::uint16_t port) {
+  Resolution numeric = parse_addresses({host}, port);
+  if (resolver == nullptr || host.empty() || !numeric.addresses.empty()) {
+    Future<Resolution> resolving = resolve(loop, host, port, EmptyHost::loopback);
+    co_return co_await std::move(resolving);
+  }
+  Result<std::vector<std::string>> texts = co_await as_result(resolver->resolve(host));
+  if (!texts.ok()) throw Error(Errc::unresolved, "resolve " + host + ": " + words_of(texts.failure()));
+  co_return parse_addresses(*texts, port);
+}
+
+}  // namespace
+
+bool PosixNetwork::carries(std::string_view scheme) const noexcept {
+  return scheme == "tcp" || scheme == "unix" || scheme == "fd" || scheme == "stdio";
+}
+
+std::string_view PosixNetwork::alternatives() const noexcept {
+  return "there are tcp://host:port, unix:/path, tls://, ws://, wss://, fd:NUMBER, stdio: and pair:, as far as they "
+         "were built in";
+}
+
+Future<std::unique_ptr<Transport>> PosixNetwork::connect(Url url, const ConnectOptions& options) {
   if (url.scheme == "stdio") return connect_stdio(reactor_);
-  return connect_tcp(*this, std::move(url));
+  if (url.scheme == "unix") return connect_unix(*this, std::move(url));
+  if (url.scheme == "fd") return Future<std::unique_ptr<Transport>>::ready(adopt_stream(url));
+  return connect_tcp(*this, std::move(url), options.resolver);
 }
 
 Future<std::unique_ptr<Acceptor>> PosixNetwork::listen(Url url, const ListenOptions& options) {
@@ -73,7 +118,9 @@ Future<std::unique_ptr<Acceptor>> PosixNetwork::listen(Url url, const ListenOpti
     Error error(Errc::not_supported, "listen stdio: it is one connection, made with connect(\"stdio:\")");
     return Future<std::unique_ptr<Acceptor>>::failed(std::make_exception_ptr(std::move(error)));
   }
-  return listen_tcp(*this, std::move(url), options.backlog);
+  if (url.scheme == "unix") return Future<std::unique_ptr<Acceptor>>::ready(listen_unix(std::move(url), options));
+  if (url.scheme == "fd") return Future<std::unique_ptr<Acceptor>>::ready(adopt_listener(url));
+  return listen_tcp(*this, std::move(url), {options.backlog, options.reuse_port});
 }
 
 Future<std::unique_ptr<DatagramSocket>> PosixNetwork::open_datagrams(const Url& url, DatagramEnd end,
@@ -81,30 +128,76 @@ Future<std::unique_ptr<DatagramSocket>> PosixNetwork::open_datagrams(const Url& 
   return open_datagram_socket(reactor_, url, end, options);
 }
 
-Future<std::unique_ptr<Transport>> PosixNetwork::connect_tcp(PosixNetwork& self, Url url) {
+Future<std::unique_ptr<Transport>> PosixNetwork::connect_tcp(PosixNetwork& self, Url url,
+                                                             std::shared_ptr<Resolver> resolver) {
   const std::string what = "connect " + url.to_string();
-  Future<Resolution> resolving = resolve(self.loop_, url.host, url.port, EmptyHost::loopback);
-  const Resolution resolution = co_await std::move(resolving);
+  Future<Resolution> resolving = resolve_with(self.loop_, std::move(resolver), url.host, url.port);
+  Resolution resolution = co_await std::move(resolving);
   require_address(what, url, resolution);
-  Attempts attempts(what);
-  for (const Address& address : resolution.addresses) {
-    Future<std::unique_ptr<Transport>> connecting = connect_to(self.reactor_, address);
-    Result<std::unique_ptr<Transport>> transport = co_await as_result(std::move(connecting));
-    if (transport.ok()) co_return std::move(*transport);
-    attempts.note(address, transport.error());
-    if (transport.reason() == Errc::loop_closed) break;
-  }
-  attempts.raise();
+  Future<std::unique_ptr<Transport>> connecting = connect_to_any(self.reactor_, what, std::move(resolution.addresses));
+  co_return co_await std::move(connecting);
 }
 
-Future<std::unique_ptr<Acceptor>> PosixNetwork::listen_tcp(PosixNetwork& self, Url url, int backlog) {
+// A full backlog is EAGAIN here, at once, where TCP would wait.
+Future<std::unique_ptr<Transport>> PosixNetwork::connect_unix(PosixNetwork& self, Url url) {
+  const std::string what = "connect " + url.to_string();
+  Result<Address> address = unix_address(url.path);
+  if (!address.ok()) throw Error(address.error(), what + ": " + address.failure().message());
+  for (;;) {
+    Future<std::unique_ptr<Transport>> connecting = connect_to(self.reactor_, *address);
+    Result<std::unique_ptr<Transport>> transport = co_await as_result(std::move(connecting));
+    if (transport.ok()) co_return std::move(*transport);
+    if (transport.error() != std::error_code(EAGAIN, std::system_category())) throw_error(transport.error(), what);
+    co_await sleep_for(kBacklogPause);
+  }
+}
+
+std::unique_ptr<Transport> PosixNetwork::adopt_stream(const Url& url) {
+  const std::string what = "connect " + url.to_string();
+  Descriptor socket = adopt(what, url);
+  if (Address::of_peer(socket.get()).family() == AF_UNSPEC) {
+    throw Error(Errc::bad_descriptor, what + ": it is not connected; a listening one goes to listen()");
+  }
+  Result<std::unique_ptr<Transport>> transport = FdTransport::make(reactor_, std::move(socket));
+  if (!transport.ok()) throw_error(transport.error(), what);
+  return std::move(*transport);
+}
+
+std::unique_ptr<Acceptor> PosixNetwork::listen_unix(Url url, const ListenOptions& options) {
+  const std::string what = "listen " + url.to_string();
+  Result<Address> address = unix_address(url.path);
+  if (!address.ok()) throw Error(address.error(), what + ": " + address.failure().message());
+  Result<Descriptor> socket = open_stream_socket(*address);
+  if (!socket.ok()) throw_error(socket.error(), what);
+  Result<SocketFile> file = bind_unix(socket->get(), *address, url.path, options.unix_mode);
+  if (!file.ok()) throw_error(file.error(), what);
+  if (::listen(socket->get(), options.backlog) != 0) throw_error(from_errno(errno), what);
+  Result<std::unique_ptr<Acceptor>> acceptor =
+      PosixAcceptor::make(reactor_, std::move(*socket), std::move(url), std::move(*file));
+  if (!acceptor.ok()) throw_error(acceptor.error(), what);
+  return std::move(*acceptor);
+}
+
+std::unique_ptr<Acceptor> PosixNetwork::adopt_listener(const Url& url) {
+  const std::string what = "listen " + url.to_string();
+  Descriptor socket = adopt(what, url);
+  if (socket_option(socket.get(), SO_ACCEPTCONN) != 1) {
+    throw Error(Errc::bad_descriptor, what + ": it does not listen; a connected one goes to connect()");
+  }
+  Url real = Url::parse(Address::of_socket(socket.get()).url()).value();
+  Result<std::unique_ptr<Acceptor>> acceptor = PosixAcceptor::make(reactor_, std::move(socket), std::move(real));
+  if (!acceptor.ok()) throw_error(acceptor.error(), what);
+  return std::move(*acceptor);
+}
+
+Future<std::unique_ptr<Acceptor>> PosixNetwork::listen_tcp(PosixNetwork& self, Url url, ListenChoices choices) {
   const std::string what = "listen " + url.to_string();
   Future<Resolution> resolving = resolve(self.loop_, url.host, url.port, EmptyHost::every_address);
   const Resolution resolution = co_await std::move(resolving);
   require_address(what, url, resolution);
   Attempts attempts(what);
   for (const Address& address : resolution.addresses) {
-    Result<std::unique_ptr<Acceptor>> acceptor = listen_at(self.reactor_, address, url, backlog);
+    Result<std::unique_ptr<Acceptor>> acceptor = listen_at(self.reactor_, address, url, choices);
     if (acceptor.ok()) co_return std::move(*acceptor);
     attempts.note(address, acceptor.error());
   }

@@ -1,11 +1,22 @@
-// What the descriptor backends carry: tcp:// and the program's own stdin and stdout as stdio:.
+// What the descriptor backends carry: tcp://, unix:, descriptors that somebody else opened as fd:, and the program's own stdin and
+// stdout as stdio:.
 #pragma once
 
 #include "backends/posix/reactor.h"
 #include "backends/posix/resolver.h"
 #include "twinloop/backend.h"
 
+namespace twinloop {
+class Resolver;
+}
+
 namespace twinloop::detail {
+
+// What listen_tcp needs of the ListenOptions, which it outlives.
+struct ListenChoices {
+  int backlog;
+  bool reuse_port;
+};
 
 class PosixNetwork final : public Network {
  public:
@@ -19,8 +30,13 @@ class PosixNetwork final : public Network {
   std::string_view alternatives() const noexcept override;
 
  private:
-  static Future<std::unique_ptr<Transport>> connect_tcp(PosixNetwork& self, Url url);
-  static Future<std::unique_ptr<Acceptor>> listen_tcp(PosixNetwork& self, Url url, int backlog);
+  static Future<std::unique_ptr<Transport>> connect_tcp(PosixNetwork& self, Url url,
+                                                        std::shared_ptr<Resolver> resolver);
+  static Future<std::unique_ptr<Transport>> connect_unix(PosixNetwork& self, Url url);
+  static Future<std::unique_ptr<Acceptor>> listen_tcp(PosixNetwork& self, Url url, ListenChoices choices);
+  std::unique_ptr<Transport> adopt_stream(const Url& url);
+  std::unique_ptr<Acceptor> listen_unix(Url url, const ListenOptions& options);
+  std::unique_ptr<Acceptor> adopt_listener(const Url& url);
 
   IOLoop& loop_;
   Reactor& reactor_;

@@ -7,6 +7,8 @@
 #include <cstring>
 
 #include "twinloop/executor.h"
+#include "twinloop/ioloop.h"
+#include "twinloop/resolver.h"
 
 namespace twinloop::detail {
 namespace {
@@ -45,4 +47,37 @@ Future<Resolution> resolve(IOLoop& loop, const std::string& host, std::uint16_t 
                               port);
 }
 
+Resolution parse_addresses(const std::vector<std::string>& hosts, std::uint16_t port) {
+  Resolution all;
+  for (const std::string& host : hosts) {
+    const Resolution one = look_up(host, port, AI_NUMERICHOST);
+    all.addresses.insert(all.addresses.end(), one.addresses.begin(), one.addresses.end());
+    if (one.addresses.empty()) all.problem = "'" + host + "' is no address";
+  }
+  if (hosts.empty()) all.problem = "the resolver knows none";
+  return all;
+}
+
 }  // namespace twinloop::detail
+
+namespace twinloop {
+namespace {
+
+class SystemResolver final : public Resolver {
+ public:
+  Future<std::vector<std::string>> resolve(std::string host) override {
+    Future<detail::Resolution> asking = detail::resolve(IOLoop::current(), host, 0, detail::EmptyHost::loopback);
+    const detail::Resolution found = co_await std::move(asking);
+    if (found.addresses.empty()) throw Error(Errc::unresolved, found.problem);
+    std::vector<std::string> hosts;
+    hosts.reserve(found.addresses.size());
+    for (const detail::Address& address : found.addresses) hosts.push_back(address.host());
+    co_return hosts;
+  }
+};
+
+}  // namespace
+
+std::shared_ptr<Resolver> system_resolver() { return std::make_shared<SystemResolver>(); }
+
+}  // namespace twinloop

@@ -26,4 +26,7 @@ enum class EmptyHost { loopback, every_address };
 Future<Resolution> resolve(IOLoop& loop, const std::string& host, std::uint16_t port, EmptyHost empty);
 // Fails only when the loop closes.  No address is a Resolution with its problem.
 
+Resolution parse_addresses(const std::vector<std::string>& hosts, std::uint16_t port);
+// Those that are addresses already; the problem says which is none.
+
 }  // namespace twinloop::detail

@@ -5,10 +5,12 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 #include "backends/posix/errno_code.h"
@@ -74,17 +76,41 @@ std::uint16_t Address::port() const noexcept {
   return 0;
 }
 
-std::string Address::text() const {
+std::string Address::host() const {
   char host[INET6_ADDRSTRLEN] = "?";
   if (family() == AF_INET) {
     ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(storage_).sin_addr, host, sizeof host);
-    return std::string(host) + ":" + std::to_string(port());
-  }
-  if (family() == AF_INET6) {
+  } else if (family() == AF_INET6) {
     ::inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6&>(storage_).sin6_addr, host, sizeof host);
-    return "[" + std::string(host) + "]:" + std::to_string(port());
   }
   return host;
+}
+
+std::string Address::text() const {
+  switch (family()) {
+    case AF_INET:
+      return host() + ":" + std::to_string(port());
+    case AF_INET6:
+      return "[" + host() + "]:" + std::to_string(port());
+    case AF_UNIX:
+      return unix_path();
+    default:
+      return "?";
+  }
+}
+
+std::string Address::url() const {
+  if (family() == AF_UNSPEC) return {};
+  return (family() == AF_UNIX ? "unix:" : "tcp://") + text();
+}
+
+// Empty for a socket without a name, as a client's is.
+std::string Address::unix_path() const {
+  const auto& address = reinterpret_cast<const sockaddr_un&>(storage_);
+  const std::size_t length = length_ - std::min<std::size_t>(length_, offsetof(sockaddr_un, sun_path));
+  if (length == 0) return {};
+  if (address.sun_path[0] == '\0') return "@" + std::string(address.sun_path + 1, length - 1);
+  return std::string(address.sun_path, ::strnlen(address.sun_path, length));
 }
 
 bool operator==(const Address& a, const Address& b) noexcept {

@@ -29,12 +29,18 @@ class Address {
   socklen_t length() const noexcept { return length_; }
   std::uint16_t port() const noexcept;
 
+  std::string host() const;
+  // "127.0.0.1", "::1".
   std::string text() const;
-  // "127.0.0.1:80", "[::1]:80".
+  // "127.0.0.1:80", "[::1]:80", "/run/app.sock", "@name".
+  std::string url() const;
+  // "tcp://127.0.0.1:80", "unix:/run/app.sock"; empty when there is no address.
 
   friend bool operator==(const Address& a, const Address& b) noexcept;
 
  private:
+  std::string unix_path() const;
+
   sockaddr_storage storage_{};
   socklen_t length_ = 0;
 };

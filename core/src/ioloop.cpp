@@ -372,6 +372,20 @@ void IOLoop::adopt(detail::Task* task) {
   if (asks_for_turns()) request_turn(kAlready);  // also when it only waits: has_spawned() is looked at after turns
 }
 
+void IOLoop::cancel_tasks(const void* group) noexcept {
+  detail::List<detail::Task> others;
+  while (!tasks_.empty()) {
+    detail::Task& task = tasks_.front();
+    task.unlink();
+    if (task.group() == group) {
+      delete &task;
+    } else {
+      others.push_back(task);
+    }
+  }
+  tasks_.append(others);
+}
+
 RemoteLoop IOLoop::remote() const { return RemoteLoop(mailbox_); }
 
 Executor& IOLoop::executor() {

@@ -144,6 +144,8 @@ std::error_code IOStream::error() const noexcept { return impl_->error(); }
 std::size_t IOStream::buffered() const noexcept { return impl_->buffered(); }
 std::size_t IOStream::unsent() const noexcept { return impl_->unsent(); }
 std::string IOStream::description() const { return impl_->description(); }
+std::string IOStream::local_address() const { return impl_->address(Transport::End::local); }
+std::string IOStream::peer_address() const { return impl_->address(Transport::End::peer); }
 int IOStream::native_handle() const noexcept { return impl_->native_handle(); }
 const TlsSession* IOStream::tls() const noexcept { return impl_->tls(); }
 

@@ -240,36 +240,4 @@ Future<IOStream> Listener::accept() { return impl_->accept(); }
 std::string Listener::url() const { return impl_->url().to_string(); }
 void Listener::close() noexcept { impl_->close(); }
 
-namespace {
-
-struct Handler {
-  std::function<Future<void>(IOStream)> handle_stream;
-  std::string url;
-};
-
-// A connection that runs by itself: the handler's coroutine and nothing around it, because there may be many.
-class Connection final : public detail::Task {
- public:
-  Connection(std::shared_ptr<const Handler> handler, IOStream stream) noexcept
-      : handler_(std::move(handler)), stream_(std::move(stream)) {}
-  ~Connection() override { cancel(); }
-
-  Future<void> start() override { return handler_->handle_stream(std::move(stream_)); }
-  std::string what() const override { return "a handler of " + handler_->url; }
-
- private:
-  std::shared_ptr<const Handler> handler_;
-  IOStream stream_;
-};
-
-}  // namespace
-
-Future<void> serve(Listener listener, std::function<Future<void>(IOStream)> handle_stream) {
-  const auto handler = std::make_shared<const Handler>(Handler{std::move(handle_stream), listener.url()});
-  for (;;) {
-    IOStream stream = co_await listener.accept();
-    IOLoop::current().adopt(new Connection(handler, std::move(stream)));
-  }
-}
-
 }  // namespace twinloop

@@ -177,6 +177,7 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   std::size_t buffered() const noexcept { return input_.size(); }
   std::size_t unsent() const noexcept { return queued() + (transport_ ? transport_->pending_output() : 0); }
   std::string description() const { return transport_ ? transport_->description() : std::string(); }
+  std::string address(Transport::End end) const { return transport_ ? transport_->address(end) : std::string(); }
   int native_handle() const noexcept { return transport_ ? transport_->native_handle() : -1; }
   const TlsSession* tls() const noexcept { return transport_ ? transport_->tls() : nullptr; }
 

@@ -48,8 +48,9 @@ class TlsTransport final : public Transport, private TransportListener, private 
   void want(bool read, bool write) override;
   void set_listener(TransportListener* listener) noexcept override;
   bool close_may_lose_output() const noexcept override { return lower_ != nullptr && lower_->close_may_lose_output(); }
-  std::string description() const override { return description_; }
+  std::string address(End end) const override { return lower_ != nullptr ? lower_->address(end) : std::string(); }
   int native_handle() const noexcept override { return lower_ != nullptr ? lower_->native_handle() : -1; }
+  std::string description() const override { return description_; }
   const TlsSession* tls() const noexcept override { return &session_; }
 
  private:

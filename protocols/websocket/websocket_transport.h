@@ -46,8 +46,9 @@ class WebSocketTransport final : public Transport, private TransportListener, pr
   // destroy the Close in flight.
   void want(bool read, bool write) override;
   void set_listener(TransportListener* listener) noexcept override;
-  std::string description() const override { return description_; }
+  std::string address(End end) const override { return lower_ != nullptr ? lower_->address(end) : std::string(); }
   int native_handle() const noexcept override { return lower_ != nullptr ? lower_->native_handle() : -1; }
+  std::string description() const override { return description_; }
   const TlsSession* tls() const noexcept override { return lower_ != nullptr ? lower_->tls() : nullptr; }
 
  private:

@@ -225,6 +225,8 @@ class IOLoop {
   void for_each_task(F visit) {
     tasks_.for_each(std::move(visit));
   }
+  void cancel_tasks(const void* group) noexcept;
+  // Those of this group, leaf first each.
   bool closed() const noexcept { return closed_ || closing_; }
   bool has_spawned() const noexcept { return !tasks_.empty(); }
   // Whether spawned coroutines are under way: a host that ends when nothing is pending waits for them.

@@ -259,8 +259,11 @@ class IOStream {
   std::size_t unsent() const noexcept;
   std::string description() const;
   // For messages: "tcp://127.0.0.1:4711".
+  std::string local_address() const;
+  std::string peer_address() const;
+  // Of the socket below: "tcp://127.0.0.1:4711", "unix:/run/app.sock".  Empty where there is no socket, and once the stream is closed.
   int native_handle() const noexcept;
-  // The descriptor below, to set an option of the socket; -1 where there is none.  It stays the stream's.
+  // The descriptor of that socket, to set an option of it; -1 where there is none.  It stays the stream's.
   const TlsSession* tls() const noexcept;
   // What was agreed where the bytes go over TLS (twinloop/tls.h), else nullptr.  Lives until the stream is closed.
 

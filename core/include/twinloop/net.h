@@ -10,6 +10,7 @@
 
 #include "twinloop/ioloop.h"
 #include "twinloop/iostream.h"
+#include "twinloop/resolver.h"
 #include "twinloop/url.h"
 
 namespace twinloop {
@@ -37,6 +38,7 @@ struct ConnectOptions {
   ConnectOptions& add_header(std::string name, std::string value) {
     return headers.emplace_back(std::move(name), std::move(value)), *this;
   }
+  ConnectOptions& set_resolver(std::shared_ptr<Resolver> how) { return resolver = std::move(how), *this; }
   ConnectOptions& set_websocket_ping(Duration interval, Duration patience = std::chrono::seconds(20)) {
     return websocket_ping = {interval, patience}, *this;
   }
@@ -50,6 +52,7 @@ struct ConnectOptions {
   std::vector<std::pair<std::string, std::string>>
       headers;  // of a WebSocket's opening request; a browser cannot send any
   WebSocketPing websocket_ping;
+  std::shared_ptr<Resolver> resolver;     // null: the system's, in the loop's executor
   std::shared_ptr<detail::TlsState> tls;  // of tls:// and wss://; null: the system's authorities are trusted
 };
 
@@ -61,6 +64,9 @@ struct ListenOptions {
   // logged.
   ListenOptions& add_origin(std::string origin) { return origins.push_back(std::move(origin)), *this; }
   ListenOptions& set_handshake_timeout(Duration time) { return handshake_timeout = time, *this; }
+  ListenOptions& set_reuse_port(bool share) { return reuse_port = share, *this; }
+  // Several listeners on one port, in this process or in others of this user, get connections in turn (SO_REUSEPORT).
+  ListenOptions& set_unix_mode(unsigned mode) { return unix_mode = mode, *this; }
   ListenOptions& set_websocket_ping(Duration interval, Duration patience = std::chrono::seconds(20)) {
     return websocket_ping = {interval, patience}, *this;
   }
@@ -75,6 +81,8 @@ struct ListenOptions {
   Duration handshake_timeout = std::chrono::seconds(10);
   std::size_t max_handshakes = 1024;  // connections that may be in their handshake at once
   int backlog = 1024;
+  bool reuse_port = false;
+  unsigned unix_mode = 0600;  // of the file of unix:/path: who may connect
   std::shared_ptr<detail::TlsState> tls;
 };
 

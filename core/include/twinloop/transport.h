@@ -94,8 +94,12 @@ class Transport {
   virtual const TlsSession* tls() const noexcept { return nullptr; }
   // What was agreed where these bytes go over TLS, by this transport or one below it; else nullptr (twinloop/tls.h).
 
+  enum class End { local, peer };
+  virtual std::string address(End) const { return {}; }
+  // Of the socket at the bottom: "tcp://127.0.0.1:4711", "unix:/run/app.sock"; empty where there is none.
+
   virtual int native_handle() const noexcept { return -1; }
-  // Of the carrier below, where there is one.
+  // The descriptor of that socket.
 
   virtual std::string description() const { return {}; }
   // For messages: "tcp://127.0.0.1:4711".

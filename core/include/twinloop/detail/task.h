@@ -45,6 +45,8 @@ class Task : public Pooled, public ListNode {
   virtual Future<void> start() = 0;
   virtual std::string what() const { return "a spawned coroutine"; }
   // For the message when it fails.
+  virtual const void* group() const noexcept { return nullptr; }
+  // Tasks with the same one can be cancelled together.
 
   void run();
   // Starts it; the task deletes itself when the coroutine ends, from the ready queue.

@@ -1,0 +1,330 @@
+// Sockets as the system has them: unix:, descriptors that somebody else opened, addresses, a name with several of them.
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "fixtures.h"
+#include "twinloop/tcpserver.h"
+#include "twinloop/timing.h"
+
+using namespace std::chrono_literals;
+using namespace twinloop;
+using namespace twinloop::testing;
+
+namespace {
+
+constexpr Needs kSockets = Needs::tcp | Needs::listen | Needs::fds;
+
+// A folder for the files of sockets, gone with it.
+class Folder {
+ public:
+  Folder() {
+    char name[] = "/tmp/twinloop-sockets-XXXXXX";
+    path_ = ::mkdtemp(name);
+  }
+  ~Folder() {
+    for (const char* file : {"/socket", "/other"}) ::unlink((path_ + file).c_str());
+    ::rmdir(path_.c_str());
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  std::string path() const { return path_ + "/socket"; }
+  std::string url() const { return "unix:" + path(); }
+  std::string other() const { return path_ + "/other"; }
+
+ private:
+  std::string path_;
+};
+
+bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+unsigned mode_of(const std::string& path) {
+  struct stat file{};
+  ::stat(path.c_str(), &file);
+  return file.st_mode & 0777;
+}
+
+// A server that died without removing its file.
+void leave_a_socket(const Folder& folder, const std::string& as) { ::rename(folder.path().c_str(), as.c_str()); }
+
+Future<void> echo(IOStream stream) {
+  for (;;) co_await stream.write(co_await stream.read_some());
+}
+
+Future<void> expect_echo(std::string url) {
+  IOStream client = co_await connect(url);
+  co_await client.write("over and back\n");
+  const std::string line = co_await client.read_until("\n");
+  expect_equal(line, "over and back\n");
+}
+
+}  // namespace
+
+BEHAVIOUR("a unix: socket carries bytes, and its file is its owner's and goes with the listener", kSockets) {
+  const Folder folder;
+  {
+    TCPServer server(echo);
+    const std::string url = co_await server.listen(folder.url());
+    expect_equal(url, folder.url());
+    expect_equal(mode_of(folder.path()), 0600u);
+    co_await expect_echo(url);
+    IOStream client = co_await connect(url);
+    expect_equal(client.description(), url);
+    expect_equal(client.peer_address(), url);
+    expect_equal(client.local_address(), "unix:");
+  }
+  expect(!exists(folder.path()), "the file is gone");
+  const Result<IOStream> late = co_await as_result(connect(folder.url()));
+  expect(late.reason() == Errc::not_found, late.failure().message());
+}
+
+BEHAVIOUR("a unix: socket may be for everybody", kSockets) {
+  const Folder folder;
+  const Listener listener = co_await listen(folder.url(), ListenOptions().set_unix_mode(0666));
+  expect_equal(mode_of(folder.path()), 0666u);
+}
+
+BEHAVIOUR("a unix: socket that a dead server left is replaced, one that somebody listens on is in_use", kSockets) {
+  const Folder folder;
+  {
+    Listener dead = co_await listen(folder.url());
+    leave_a_socket(folder, folder.other());
+  }
+  ::rename(folder.other().c_str(), folder.path().c_str());
+  const Result<IOStream> nobody = co_await as_result(connect(folder.url()));
+  expect(nobody.reason() == Errc::refused, "a file without a server");
+
+  TCPServer server(echo);
+  co_await server.listen(folder.url());
+  const Result<Listener> second = co_await as_result(listen(folder.url()));
+  expect(second.reason() == Errc::in_use, "somebody listens");
+  co_await expect_echo(folder.url());
+}
+
+BEHAVIOUR("a file that is no socket is not touched by a unix: listener", kSockets) {
+  const Folder folder;
+  std::ofstream(folder.path()) << "precious";
+  const Result<Listener> listener = co_await as_result(listen(folder.url()));
+  expect(listener.reason() == Errc::in_use, "the name is taken");
+  std::string content;
+  std::ifstream(folder.path()) >> content;
+  expect_equal(content, "precious");
+}
+
+BEHAVIOUR("a unix: listener leaves the file of the one that took its place", kSockets) {
+  const Folder folder;
+  Listener first = co_await listen(folder.url());
+  leave_a_socket(folder, folder.other());
+  Listener second = co_await listen(folder.url());
+  first.close();
+  expect(exists(folder.path()), "it is the second one's");
+  second.close();
+  expect(!exists(folder.path()), "which removes it");
+}
+
+BEHAVIOUR("an abstract unix: name carries bytes and leaves no file", kSockets) {
+  const Folder folder;
+  const std::string url = "unix:@twinloop" + folder.path();
+  TCPServer server(echo);
+  co_await server.listen(url);
+  co_await expect_echo(url);
+  IOStream client = co_await connect(url);
+  expect_equal(client.peer_address(), url);
+}
+
+BEHAVIOUR("a unix: path that is too long or missing is invalid_url", kSockets) {
+  const Result<Listener> long_one = co_await as_result(listen("unix:/" + std::string(200, 'x')));
+  expect(long_one.reason() == Errc::invalid_url, "too long");
+  const Result<IOStream> none = co_await as_result(connect("unix:"));
+  expect(none.reason() == Errc::invalid_url, "missing");
+}
+
+BEHAVIOUR("connecting to a unix: socket whose backlog is full waits for room", kSockets) {
+  const Folder folder;
+  ListenOptions narrow;
+  narrow.backlog = 0;
+  Listener listener = co_await listen(folder.url(), narrow);
+  std::vector<Future<IOStream>> connecting;
+  for (int i = 0; i < 60; ++i) connecting.push_back(connect(folder.url()));
+  std::vector<IOStream> accepted;
+  for (int i = 0; i < 60; ++i) accepted.push_back(co_await listener.accept());
+  for (Future<IOStream>& each : connecting) {
+    const IOStream client = co_await std::move(each);
+    expect(!client.is_closed(), "connected");
+  }
+}
+
+BEHAVIOUR("a stream knows both ends' addresses and its descriptor, through a WebSocket too", kSockets) {
+  for (const char* url : {"tcp://127.0.0.1:0", "ws://127.0.0.1:0/"}) {
+    Listener listener = co_await listen(url);
+    Future<IOStream> accepting = listener.accept();
+    IOStream client = co_await connect(listener.url());
+    IOStream server = co_await std::move(accepting);
+    expect_equal(client.local_address(), server.peer_address());
+    expect_equal(client.peer_address(), server.local_address());
+    expect(client.local_address().starts_with("tcp://127.0.0.1:"), client.local_address());
+    expect(client.native_handle() >= 0, "a descriptor");
+    client.close();
+    expect_equal(client.local_address(), "");
+    expect_equal(client.native_handle(), -1);
+  }
+}
+
+BEHAVIOUR("descriptors that somebody else opened are adopted by fd:", kSockets) {
+  const int listening = ::socket(AF_INET, SOCK_STREAM, 0);
+  ::listen(listening, 16);
+  Listener listener = co_await listen("fd:" + std::to_string(listening));
+  expect(listener.url().starts_with("tcp://0.0.0.0:"), listener.url());
+  const std::string url = "tcp://127.0.0.1" + listener.url().substr(listener.url().rfind(':'));
+  Future<void> serving = serve(std::move(listener), echo);
+  co_await expect_echo(url);
+
+  int ends[2];
+  ::socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
+  IOStream near = co_await connect("fd:" + std::to_string(ends[0]));
+  IOStream far = co_await connect("fd:" + std::to_string(ends[1]));
+  co_await near.write("adopted\n");
+  const std::string line = co_await far.read_until("\n");
+  expect_equal(line, "adopted\n");
+}
+
+BEHAVIOUR("fd: refuses what is no descriptor, no stream socket, or of the other kind", kSockets) {
+  for (const char* url : {"fd:", "fd:x", "fd:-1", "fd:7x"}) {
+    const Result<IOStream> none = co_await as_result(connect(url));
+    expect(none.reason() == Errc::invalid_url, url);
+  }
+  const Result<IOStream> closed = co_await as_result(connect("fd:1000000"));
+  expect(closed.reason() == Errc::bad_descriptor, "not open");
+  int ends[2];
+  ::pipe(ends);
+  const Result<IOStream> pipe = co_await as_result(connect("fd:" + std::to_string(ends[0])));
+  expect(pipe.reason() == Errc::bad_descriptor, "a pipe");
+  ::close(ends[0]);  // a refused one stays its owner's
+  ::close(ends[1]);
+  const int listening = ::socket(AF_INET, SOCK_STREAM, 0);
+  ::listen(listening, 1);
+  const Result<IOStream> stream = co_await as_result(connect("fd:" + std::to_string(listening)));
+  expect(stream.reason() == Errc::bad_descriptor, "a listening one");
+}
+
+BEHAVIOUR("listeners that share a port get connections in turn", kSockets) {
+  const ListenOptions sharing = ListenOptions().set_reuse_port(true);
+  TCPServer server(echo);
+  const std::string url = co_await server.listen("tcp://127.0.0.1:0", sharing);
+  co_await server.listen(url, sharing);
+  const Result<Listener> selfish = co_await as_result(listen(url));
+  expect(selfish.reason() == Errc::in_use, "who does not share gets nothing");
+  for (int i = 0; i < 20; ++i) co_await expect_echo(url);
+}
+
+// ---- names with several addresses
+
+namespace {
+
+ConnectOptions with_host(std::vector<std::string> addresses) {
+  return ConnectOptions().set_resolver(std::make_shared<OverrideResolver>(
+      std::map<std::string, std::vector<std::string>, std::less<>>{{"example.test", std::move(addresses)}}));
+}
+
+std::string port_of(const std::string& url) { return url.substr(url.rfind(':')); }
+
+std::size_t open_descriptors() {
+  namespace fs = std::filesystem;
+  return static_cast<std::size_t>(std::distance(fs::directory_iterator("/dev/fd"), fs::directory_iterator()));
+}
+
+Future<void> until_open(const TCPServer& server, std::size_t count) {
+  while (server.stats().open != count) co_await sleep_for(1ms);
+}
+
+// Takes connections from nobody, and its backlog is full: who connects waits.
+class Stuck {
+ public:
+  explicit Stuck(const std::string& url) : url_(url) {}
+  Future<void> fill() {
+    ListenOptions narrow;
+    narrow.backlog = 0;
+    listener_ = co_await listen(url_, narrow);
+    for (;;) {
+      Future<IOStream> connecting = connect(listener_.url());
+      Result<IOStream> connected = co_await as_result(with_timeout(50ms, std::move(connecting)));
+      if (!connected.ok()) co_return;
+      filling_.push_back(std::move(*connected));
+    }
+  }
+  std::string url() const { return listener_.url(); }
+
+ private:
+  std::string url_;
+  Listener listener_;
+  std::vector<IOStream> filling_;
+};
+
+class NoAddress final : public Resolver {
+ public:
+  Future<std::vector<std::string>> resolve(std::string host) override {
+    return Future<std::vector<std::string>>::failed(Failure(Errc::unresolved, "never heard of " + host));
+  }
+};
+
+}  // namespace
+
+BEHAVIOUR("a resolver of the program's own says where a host is, and the others are asked of the system", kSockets) {
+  TCPServer server(echo);
+  const std::string url = co_await server.listen("tcp://127.0.0.1:0");
+  const ConnectOptions options = with_host({"127.0.0.1"});
+  const IOStream there = co_await connect("tcp://example.test" + port_of(url), options);
+  expect_equal(there.peer_address(), url);
+  const IOStream local = co_await connect("tcp://localhost" + port_of(url), options);
+  expect(!local.is_closed(), "by its usual name");
+  const IOStream number = co_await connect(url, ConnectOptions().set_resolver(std::make_shared<NoAddress>()));
+  expect_equal(number.peer_address(), url);
+}
+
+BEHAVIOUR("a resolver that knows no address makes connecting unresolved, in its own words", kSockets) {
+  const ConnectOptions options = ConnectOptions().set_resolver(std::make_shared<NoAddress>());
+  const Result<IOStream> stream = co_await as_result(connect("tcp://example.test:80", options));
+  expect(stream.reason() == Errc::unresolved, "no address");
+  expect(stream.failure().message().find("never heard of example.test") != std::string::npos,
+         stream.failure().message());
+  const ConnectOptions no_number = with_host({"nowhere"});
+  const Result<IOStream> nonsense = co_await as_result(connect("tcp://example.test:80", no_number));
+  expect(nonsense.reason() == Errc::unresolved, "not an address");
+}
+
+BEHAVIOUR("of several addresses that refuse, the next is tried at once, and all are named if none is left", kSockets) {
+  TCPServer server(echo);
+  const std::string url = co_await server.listen("tcp://127.0.0.3:0");
+  const std::string name = "tcp://example.test" + port_of(url);
+  const ConnectOptions two_dead = with_host({"127.0.0.1", "127.0.0.2", "127.0.0.3"});
+  const IOStream stream = co_await connect(name, two_dead);
+  expect_equal(stream.peer_address(), url);
+  const ConnectOptions all_dead = with_host({"127.0.0.1", "127.0.0.2"});
+  const Result<IOStream> none = co_await as_result(connect(name, all_dead));
+  expect(none.reason() == Errc::refused, "refused by all");
+  for (const char* address : {"127.0.0.1", "127.0.0.2"}) {
+    expect(none.failure().message().find(address) != std::string::npos, none.failure().message());
+  }
+}
+
+BEHAVIOUR("an address that does not answer is overtaken by the next, and is given up then", kSockets) {
+  TCPServer server(echo);
+  const std::string url = co_await server.listen("tcp://127.0.0.3:0");
+  Stuck stuck("tcp://127.0.0.2" + port_of(url));
+  co_await stuck.fill();
+  const std::string name = "tcp://example.test" + port_of(url);
+  const ConnectOptions both = with_host({"127.0.0.2", "127.0.0.3"});
+  const TimePoint begun = IOLoop::current().clock();
+  const std::size_t open = open_descriptors();
+  const IOStream stream = co_await connect(name, both);
+  expect_equal(stream.peer_address(), url);
+  expect(IOLoop::current().clock() - begun >= 200ms, "the first one had its head start");
+  co_await until_open(server, 1);
+  expect_equal(open_descriptors(), open + 2);  // both ends of the winner
+}
