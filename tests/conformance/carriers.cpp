@@ -1,5 +1,7 @@
 #include "carriers.h"
 
+#include <random>
+
 namespace twinloop::testing {
 namespace {
 
@@ -11,6 +13,12 @@ Future<void> pass(IOStream& from, IOStream& to) {
   if (!moved.ok()) co_return to.abort();
   const Result<void> ended = co_await as_result(to.shutdown_write());
   if (!ended.ok()) to.abort();
+}
+
+// A file that no other process of these tests has.
+const char* unix_url() {
+  static const std::string url = "unix:/tmp/twinloop-closing-" + std::to_string(std::random_device()()) + ".socket";
+  return url.c_str();
 }
 
 std::string at_port_of(const Carrier& carrier, const Listener& listener) {
@@ -28,6 +36,8 @@ const std::vector<Carrier>& carriers() {
         {"tcp", kNetwork, "tcp://127.0.0.1:0", false},
         {"ws", kNetwork, "ws://127.0.0.1:0/", true},
     };
+    list.push_back({"unix", kNetwork, unix_url(), false});
+    list.back().resets = false;
     for (const Carrier& carrier : secure_carriers()) list.push_back(carrier);
     return list;
   }();

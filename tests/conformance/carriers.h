@@ -15,6 +15,7 @@ struct Carrier {
   const char* url;                                                        // null: a pair
   bool filter;                                                            // it stands on tcp://
   void (*secure)(ConnectOptions&, ListenOptions&) = [](auto&, auto&) {};  // certificates, where it takes some
+  bool resets = true;                                                     // an abort is not a plain end to the peer
 };
 
 const std::vector<Carrier>& carriers();

@@ -386,6 +386,7 @@ const std::vector<std::unique_ptr<Registration>> registered = [] {
   for (const Carrier& carrier : carriers()) {
     for (const auto& [event, words] : kEvents) {
       if (is_filters_own(event) && !carrier.filter) continue;
+      if (event == Event::peer_resets && !carrier.resets) continue;
       const std::string sentence = std::string("closing: ") + words + ", over " + carrier.name;
       // clang 14 does not let a lambda capture a structured binding.
       all.push_back(std::make_unique<Registration>(sentence, carrier.needs,
