@@ -78,17 +78,17 @@ Future<void> report(Future<std::unique_ptr<Transport>> connecting, std::size_t a
 }
 
 // The first address stays the first; families take turns.
-std::vector<Address> interleaved(std::vector<Address> addresses) {
-  const int first = addresses.empty() ? AF_UNSPEC : addresses.front().family();
-  const auto middle = std::stable_partition(addresses.begin(), addresses.end(),
-                                            [first](const Address& a) { return a.family() == first; });
+std::vector<Address> interleaved(const std::vector<Address>& addresses) {
+  std::vector<Address> same;
+  std::vector<Address> other;
+  for (const Address& address : addresses) {
+    (address.family() == addresses.front().family() ? same : other).push_back(address);
+  }
   std::vector<Address> mixed;
   mixed.reserve(addresses.size());
-  auto one = addresses.begin();
-  auto other = middle;
-  while (one != middle || other != addresses.end()) {
-    if (one != middle) mixed.push_back(*one++);
-    if (other != addresses.end()) mixed.push_back(*other++);
+  for (std::size_t i = 0; i < std::max(same.size(), other.size()); ++i) {
+    if (i < same.size()) mixed.push_back(same[i]);
+    if (i < other.size()) mixed.push_back(other[i]);
   }
   return mixed;
 }
@@ -96,7 +96,7 @@ std::vector<Address> interleaved(std::vector<Address> addresses) {
 }  // namespace
 
 Future<std::unique_ptr<Transport>> connect_to_any(Reactor& reactor, std::string what, std::vector<Address> addresses) {
-  const std::vector<Address> order = interleaved(std::move(addresses));
+  const std::vector<Address> order = interleaved(addresses);
   Attempts failures(std::move(what));
   Queue<Outcome> outcomes;
   std::vector<Future<void>> attempts;  // those under way are cancelled with this frame
