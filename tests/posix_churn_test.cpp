@@ -74,9 +74,16 @@ Future<Held> held_when_quiet(std::ptrdiff_t descriptors) {
 
 }  // namespace
 
-TEST_CASE("100,000 connections come and go, and no descriptor and no block of memory stays") {
+// 100,000 of them in the release build, which is what users run; the others see to each kind of ending.
+#ifdef NDEBUG
+constexpr int kConnections = 100'000;
+#else
+constexpr int kConnections = 9'000;
+#endif
+
+TEST_CASE("many connections come and go, and no descriptor and no block of memory stays") {
   const std::string name = each_backend();
-  const int total = name == backend_names().front() ? 100'000 : 5'000;
+  const int total = name == backend_names().front() ? kConnections : kConnections / 20;
   constexpr int kAtOnce = 100;
   IOLoop loop(make(name));
   const auto test = [](int connections) -> Future<void> {

@@ -415,7 +415,7 @@ BEHAVIOUR("a timer is on time while descriptors are busy", kFds) {
   long calls = 0;
   pair.write(1);
   loop.add_handler(pair[0], [&](int, FdEvents) { ++calls; }, FdEvents::read);
+  while (calls < 3) co_await moment();  // nobody reads the byte: the handler is called in every turn
   co_await sleep_for(5ms);
-  expect(calls > 1, "the handler was called all the time");
   expect_equal(loop.stats().descriptors >= 1, true);
 }
