@@ -18,8 +18,14 @@ using namespace twinloop;
 
 namespace {
 
-// So that there is room for what the heap has, but not for the stack of another thread.
+// So that there is room for what the heap has, but not for the stack of another thread: neither a new one, nor one that glibc
+// has kept of a thread that ended.
 void forbid_more_threads() {
+  pthread_attr_t large;
+  ::pthread_attr_init(&large);
+  ::pthread_attr_setstacksize(&large, 64 << 20);
+  ::pthread_setattr_default_np(&large);
+  ::pthread_attr_destroy(&large);
   std::size_t pages = 0;
   std::ifstream("/proc/self/statm") >> pages;
   const rlim_t most = pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) + (1 << 20);
@@ -65,10 +71,9 @@ int ask_for_a_second_thread() {
   begun.acquire();
   forbid_more_threads();
   executor.execute([&] { done.release(); });
-  if (blocks_signals()) return 1;
   end.release();
   done.acquire();
-  return 0;
+  return blocks_signals() ? 1 : 0;
 }
 
 }  // namespace
