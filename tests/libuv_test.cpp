@@ -413,6 +413,37 @@ TEST_CASE("libuv: add_callback from eight threads wakes a hosted loop, each time
 
 // ---- going
 
+TEST_CASE(
+    "libuv: a handler that the host's own callback removes just when its descriptor is ready leaves the host to "
+    "sleep") {
+  Host host;
+  IOLoop loop(hosted_by(host));
+  Descriptor ours;
+  Descriptor theirs;
+  Descriptor our_writer;
+  Descriptor their_writer;
+  REQUIRE(make_pipe(ours, our_writer));
+  REQUIRE(make_pipe(theirs, their_writer));
+  bool told = false;
+  loop.add_handler(ours.get(), [&told](int, FdEvents) { told = true; }, FdEvents::read);
+  struct Remover {
+    IOLoop& loop;
+    int fd;
+  } remover{loop, ours.get()};
+  Handle<uv_poll_t> poll = make_handle<uv_poll_t, int>(host, &remover, &uv_poll_init, theirs.get());
+  uv_poll_start(poll.get(), UV_READABLE, [](uv_poll_t* handle, int, int) {
+    auto* self = static_cast<Remover*>(handle->data);
+    self->loop.remove_handler(self->fd);
+    uv_poll_stop(handle);
+  });
+  uv_run(&static_cast<uv_loop_t&>(host), UV_RUN_NOWAIT);  // what is wanted reaches the kernel
+  REQUIRE(::write(our_writer.get(), "x", 1) == 1);
+  REQUIRE(::write(their_writer.get(), "x", 1) == 1);
+  for (int i = 0; i < 10 && host.alive(); ++i) uv_run(&static_cast<uv_loop_t&>(host), UV_RUN_NOWAIT);
+  CHECK_FALSE(told);
+  CHECK_FALSE(host.alive());
+}
+
 TEST_CASE("libuv: a loop that is closed inside its turn leaves the host as it was") {
   Host host;
   {

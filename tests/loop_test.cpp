@@ -2,6 +2,7 @@
 // its own; what a coroutine can see is in tests/conformance.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
@@ -184,6 +185,64 @@ TEST_CASE("a loop that is closed inside its turn finishes that callback and runs
   loop.call_at(TimePoint{}, [&] { order += 't'; });
   loop.start();
   CHECK(order == "a");
+}
+
+namespace {
+
+Future<void> close_at_once(IOLoop& loop, std::string own, std::string& order) {
+  loop.close();
+  loop.close();
+  order += own;
+  co_await sleep_for(1ms);
+  order += "not reached";
+}
+
+Future<void> spawn_one_that_closes(IOLoop& loop, std::string& order) {
+  loop.spawn(&close_at_once, std::ref(loop), std::string(100, 'a'), std::ref(order));
+  order += 'b';
+  co_await sleep_for(1ms);
+}
+
+}  // namespace
+
+TEST_CASE("a coroutine that is spawned outside a turn may close the loop before its first co_await") {
+  std::string order;
+  IOLoop loop(make(each_backend()));
+  loop.spawn(&spawn_one_that_closes, std::ref(loop), std::ref(order));
+  CHECK(order == std::string(100, 'a') + 'b');
+  CHECK(reason_of_failure([&] { loop.start(); }) == Errc::loop_closed);
+}
+
+TEST_CASE("a forked child is ended by a signal that another thread's loop watches in the parent") {
+  const std::string backend = each_backend();
+  IOLoop loop(make(backend));
+  IOLoop::clear_current();
+  std::thread other([&] {
+    IOLoop watching(make(backend));
+    watching.on_signal(SIGUSR1, [] {});
+    const pid_t child = ::fork();
+    if (child == 0) {
+      loop.make_current();  // a thread with another loop is the one that forks
+      IOLoop::after_fork();
+      ::raise(SIGUSR1);
+      ::_exit(0);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK((WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1));
+  });
+  other.join();
+}
+
+TEST_CASE("a loop winds down for as long as it is given, and sleeps meanwhile, also when it was stopped before") {
+  IOLoop loop(make(each_backend()));
+  const TimePoint begun = loop.clock();
+  loop.stop();
+  loop.count_lingering(1);
+  loop.wind_down(20ms);
+  loop.count_lingering(-1);
+  CHECK(loop.clock() - begun >= 20ms);
+  CHECK(loop.stats().turns < 10);
 }
 
 TEST_CASE("close(all_fds) closes the descriptors that have handlers, close() leaves them") {

@@ -116,7 +116,28 @@ int run_failing(int pipe) {
   return run_main(&failing);
 }
 
+Future<void> stopped_by_a_callback(int pipe) {
+  const TellsTheEnd end{pipe, '\n'};
+  IOLoop::current().add_callback([] { IOLoop::current().stop(); });
+  co_await sleep_until(kNever);
+}
+
+int run_stopped(int pipe) {
+  ::dup2(pipe, STDERR_FILENO);
+  return run_main([pipe] { return stopped_by_a_callback(pipe); });
+}
+
 }  // namespace
+
+TEST_CASE("a program whose loop somebody stops is cancelled, says so and ends with 1") {
+  Child child(&run_stopped);
+  std::string text;
+  while (const char c = child.heard()) text += c;
+  CHECK(text.find("stopped the loop") != std::string::npos);
+  CHECK(text.ends_with("\n\n"));  // its frame has ended
+  const int status = child.status();
+  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 1));
+}
 
 TEST_CASE("a program's status is its coroutine's") {
   Child child(&run_three);
@@ -144,6 +165,19 @@ TEST_CASE("SIGTERM and SIGINT cancel the program and what it spawned, and the st
     const int status = child.status();
     CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
   }
+}
+
+TEST_CASE("a program that a signal ends has one second to deliver what it had accepted") {
+  Child child(&run_leaving_bytes);
+  REQUIRE(child.heard() == 'r');
+  child.signal(SIGTERM);
+  REQUIRE(child.heard() == 'm');
+  const auto begun = std::chrono::steady_clock::now();
+  const int status = child.status();
+  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+  const auto taken = std::chrono::steady_clock::now() - begun;
+  CHECK(taken > 900ms);
+  CHECK(taken < 4s);  // a stream by itself would linger for five
 }
 
 TEST_CASE("a second signal ends a program that is still delivering") {

@@ -27,6 +27,22 @@ std::string_view prefix(LogLevel level) noexcept {
   return "";
 }
 
+// In this thread, while it lives.  A thread begins with the mask of the one that starts it.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() noexcept {
+    sigset_t all;
+    sigfillset(&all);  // unqualified: a macro on some systems
+    ::pthread_sigmask(SIG_SETMASK, &all, &former_);
+  }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &former_, nullptr); }
+
+ private:
+  sigset_t former_;
+};
+
 constexpr std::array kErrors = {
     ErrorWords{Errc::not_found, "not_found", "no such file or directory"},
     ErrorWords{Errc::descriptors_exhausted, "descriptors_exhausted", "no file descriptor is available"},
@@ -57,13 +73,8 @@ bool platform_has_threads() noexcept { return true; }
 
 // Signals are for the program's own threads.
 std::thread platform_start_thread(Function<void()> function) {
-  sigset_t all;
-  sigset_t former;
-  sigfillset(&all);  // unqualified: a macro on some systems
-  ::pthread_sigmask(SIG_SETMASK, &all, &former);
-  std::thread thread(std::move(function));
-  ::pthread_sigmask(SIG_SETMASK, &former, nullptr);
-  return thread;
+  const SignalsBlocked blocked;
+  return std::thread(std::move(function));
 }
 
 bool platform_save(const char* path, std::string_view text) noexcept {

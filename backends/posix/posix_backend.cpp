@@ -20,8 +20,8 @@ StartedProcess PosixBackend::start_process(const std::vector<std::string>& argv,
 }
 
 void PosixBackend::after_fork() noexcept {
-  signals_.end();
   children_.after_fork();
+  signals_.after_fork();
   reactor_.after_fork();
 }
 

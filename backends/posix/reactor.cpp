@@ -26,12 +26,17 @@ void Reactor::wake() noexcept {
 }
 
 void Reactor::wait(TimePoint deadline) {
-  if (live_ == 0 && deadline == kAlready && !woken_.load(std::memory_order_relaxed)) return;
+  if (has_nothing_to_see() && deadline == kAlready) return;
   batch_.clear();
   if (poller_->wait(deadline, batch_)) woken_.exchange(false, std::memory_order_acq_rel);
   if (deadline != kAlready) loop_->awake();
   loop_->count_handlers(batch_.size());
   for (const FdEvent& event : batch_) dispatch(event);
+}
+
+// A hosted poller is told of events by its host, perhaps of a registration that has ended since: they must be taken away.
+bool Reactor::has_nothing_to_see() const noexcept {
+  return live_ == 0 && !woken_.load(std::memory_order_relaxed) && !loop_->backend().hosted();
 }
 
 void Reactor::dispatch(const FdEvent& event) noexcept {

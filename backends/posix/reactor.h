@@ -73,6 +73,7 @@ class Reactor {
   static constexpr std::uint32_t kNone = 0xffffffff;
 
   Slot& slot(std::uint32_t index) const noexcept { return (*chunks_[index / kChunk])[index % kChunk]; }
+  bool has_nothing_to_see() const noexcept;
   std::uint32_t take_slot();
   void give_back(std::uint32_t index) noexcept;
   void dispatch(const FdEvent& event) noexcept;

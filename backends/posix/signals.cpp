@@ -101,6 +101,17 @@ void SignalWatch::end() noexcept {
   if (Receiver* receiver = std::exchange(receiver_, nullptr)) give_back(*receiver);
 }
 
+// No other thread is left in the child, and no other loop: what those watched would otherwise be lost on the way to them.
+void SignalWatch::after_fork() noexcept {
+  handlers_running.store(0);
+  end();
+  for (Receiver* each = receivers.load(); each != nullptr; each = each->next) each->reactor.store(nullptr);
+  for (int number = 1; number <= kSignals; ++number) {
+    Watched& entry = watched[static_cast<std::size_t>(number)];
+    if (std::exchange(entry.loops, 0) > 0) ::sigaction(number, &entry.former, nullptr);
+  }
+}
+
 bool SignalWatch::set(int number, Function<void()> handler) {
   if (number < 1 || number > kSignals) return false;
   const bool known = handlers_.contains(number);

@@ -30,6 +30,9 @@ class SignalWatch {
   void end() noexcept;
   // Gives all signals back.
 
+  void after_fork() noexcept;
+  // In the child: gives back also those that other loops watch in the parent.  The last of the process to be told.
+
   struct Receiver;
 
  private:

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct ThreadPoolExecutor::Shared {
   bool ending = false;
 
   void run();
+  void start_thread(const std::shared_ptr<Shared>& self);
 };
 
 void ThreadPoolExecutor::Shared::run() {
@@ -66,13 +68,21 @@ ThreadPoolExecutor::~ThreadPoolExecutor() {
   }
 }
 
+// Where the system has no thread left, those that there are will come to the job.
+void ThreadPoolExecutor::Shared::start_thread(const std::shared_ptr<Shared>& self) {
+  try {
+    threads.push_back(detail::platform_start_thread([self] { self->run(); }));
+  } catch (const std::system_error& error) {
+    if (threads.empty()) throw Error(error.code(), "an executor starts its first thread");
+  }
+}
+
 void ThreadPoolExecutor::execute(detail::Function<void()> job) {
   const std::lock_guard lock(shared_->mutex);
+  const bool enough = shared_->queue.size() < shared_->idle || shared_->threads.size() == shared_->most_threads;
+  if (!enough) shared_->start_thread(shared_);
   shared_->queue.push_back(std::move(job));
-  if (shared_->queue.size() <= shared_->idle || shared_->threads.size() == shared_->most_threads) {
-    return shared_->work.notify_one();
-  }
-  shared_->threads.push_back(detail::platform_start_thread([shared = shared_] { shared->run(); }));
+  if (enough) shared_->work.notify_one();
 }
 
 namespace detail {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "durations.h"
 #include "twinloop/detail/builtin.h"
 #include "twinloop/executor.h"
 #include "twinloop/log.h"
@@ -114,7 +115,7 @@ IOLoop::IOLoop(std::unique_ptr<Backend> backend)
 }
 
 IOLoop::~IOLoop() {
-  assert(!in_turn_ && "a loop may not be destroyed from inside its turn");
+  assert(!in_turn_ && !starting_ && "a loop may not be destroyed from inside its turn, or by what it is starting");
   close();
   if (current_loop == this) current_loop = nullptr;
 }
@@ -156,10 +157,7 @@ std::string_view IOLoop::backend_name() const noexcept { return closed_ ? "close
 
 TimePoint IOLoop::clock() const noexcept { return closed_ ? now_ : backend_->now(); }
 
-TimePoint IOLoop::after(Duration delay) const noexcept {
-  const TimePoint now = clock();
-  return delay > kNever - now ? kNever : now + delay;
-}
+TimePoint IOLoop::after(Duration delay) const noexcept { return later(clock(), delay); }
 
 // ---- running
 
@@ -200,8 +198,14 @@ void IOLoop::stop() noexcept {
 void IOLoop::wind_down(Duration limit) {
   while (!tasks_.empty()) delete &tasks_.back();
   bool late = false;
-  Timeout timeout = call_later(limit, [&late] { late = true; });
-  while (lingering_ > 0 && !late && !closed_) turn_once(true);
+  Timeout timeout = call_later(limit, [this, &late] {
+    late = true;
+    stop();  // this turn does not sleep
+  });
+  while (lingering_ > 0 && !late && !closed_) {
+    turn_once(true);
+    mailbox_->forget_stop();
+  }
   remove_timeout(timeout);
 }
 
@@ -337,6 +341,7 @@ Timeout IOLoop::schedule(TimePoint when, detail::Callback callback) {
 }
 
 void IOLoop::add_timer(detail::Timer& timer, TimePoint when) noexcept {
+  if (closed()) return;
   timers_.add(timer, std::max(when, TimePoint{}));  // long ago is long ago: differences of times must not overflow
   arrange_turn();
 }
@@ -368,7 +373,12 @@ void IOLoop::adopt(detail::Task* task) {
     return;
   }
   tasks_.push_back(*task);
-  task->run();
+  {
+    const bool outermost = !std::exchange(starting_, true);
+    task->run();
+    if (outermost) starting_ = false;
+  }
+  if (closing_ && !starting_ && !in_turn_) return close_now();
   if (asks_for_turns()) request_turn(kAlready);  // also when it only waits: has_spawned() is looked at after turns
 }
 
@@ -445,7 +455,7 @@ void IOLoop::close(bool all_fds) noexcept {
   if (closed_) return;
   closing_ = true;
   close_fds_ = close_fds_ || all_fds;
-  if (!in_turn_) close_now();
+  if (!in_turn_ && !starting_) close_now();
 }
 
 void IOLoop::close_now() noexcept {

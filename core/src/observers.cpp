@@ -23,24 +23,29 @@ void log_blocking(const Step& step) {
 
 }  // namespace
 
+// An observer may end itself and others.
 void Observers::tell(const Step& step) noexcept {
-  list_.for_each([&step](StepObserver& observer) {
+  List<StepObserver> untold;
+  untold.append(list_);
+  while (StepObserver* observer = untold.pop_front()) {
+    list_.push_back(*observer);
     try {
-      observer.on_step(step);
+      observer->on_step(step);
     } catch (...) {
       log(LogLevel::error, "exception in an observer: " + Failure(std::current_exception()).message());
     }
-  });
+  }
 }
 
 BlockingWatch::BlockingWatch(Observers& observers, Duration threshold, Function<void(const Step&)> report)
-    : threshold_(threshold), report_(std::move(report)) {
+    : threshold_(threshold), report_(std::make_shared<Function<void(const Step&)>>(std::move(report))) {
   observers.add(*this);
 }
 
 void BlockingWatch::on_step(const Step& step) {
   if (step.kind == StepKind::sleep || step.ended - step.begun < threshold_) return;
-  if (report_) return report_(step);
+  const auto report = report_;  // it may end this watch
+  if (*report) return (*report)(step);
   log_blocking(step);
 }
 

@@ -30,8 +30,8 @@ class PairEnd final : public Transport, public TurnHook {
       const std::size_t count = std::min(into.size(), inbox_.size() - taken_);
       std::memcpy(into.data(), inbox_.data() + taken_, count);
       taken_ += count;
-      if (taken_ == inbox_.size()) {
-        inbox_.clear();
+      if (taken_ == inbox_.size() || taken_ >= kCapacity) {  // it may never be empty
+        inbox_.erase(0, taken_);
         taken_ = 0;
       }
       if (peer_ != nullptr) peer_->arrange();

@@ -1,5 +1,6 @@
 #include "twinloop/periodic.h"
 
+#include "durations.h"
 #include "twinloop/log.h"
 
 namespace twinloop {
@@ -7,7 +8,7 @@ namespace detail {
 
 TimePoint next_beat(TimePoint last, Duration period, TimePoint now) noexcept {
   const auto left_out = now > last ? (now - last) / period : 0;
-  return last + period * (left_out + 1);
+  return later(last + period * left_out, period);
 }
 
 }  // namespace detail
@@ -82,7 +83,7 @@ void PeriodicCallback::schedule_next() {
 Duration PeriodicCallback::next_period() {
   if (jitter_ == 0) return period_;
   const double factor = 1 + jitter_ * (std::uniform_real_distribution<double>()(random_) - 0.5);
-  return std::max(Duration(1), Duration(static_cast<Duration::rep>(static_cast<double>(period_.count()) * factor)));
+  return std::max(Duration(1), to_duration(static_cast<double>(period_.count()) * factor));
 }
 
 }  // namespace twinloop

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "durations.h"
 #include "twinloop/ioloop.h"
 
 namespace twinloop {
@@ -11,12 +12,13 @@ namespace {
 Duration interval_of(std::size_t operations, Duration period) {
   if (operations == 0 || period <= Duration::zero())
     throw_error(Errc::limit, "RateLimiter: operations and period must be positive");
-  const auto count = static_cast<Duration::rep>(operations);
-  return Duration((period.count() - 1) / count + 1);
+  const auto count = static_cast<std::uint64_t>(operations);
+  return Duration(static_cast<Duration::rep>((static_cast<std::uint64_t>(period.count()) - 1) / count + 1));
 }
 
 Duration allowance_of(std::size_t burst, Duration interval) {
   if (burst == 0) throw_error(Errc::limit, "RateLimiter: the burst must be positive");
+  if (burst - 1 > static_cast<std::uint64_t>(Duration::max() / interval)) return Duration::max();
   return interval * static_cast<Duration::rep>(burst - 1);
 }
 
@@ -31,6 +33,7 @@ RateLimiter::~RateLimiter() {
 
 Future<void> RateLimiter::acquire(Duration timeout) {
   if (line_.empty()) loop_ = &IOLoop::current();
+  if (loop_->closed()) return Future<void>::failed(Errc::loop_closed);
   Future<void> future = line_.enter<void>(timeout, *this);
   serve();
   return future;
@@ -40,7 +43,7 @@ bool RateLimiter::try_acquire() { return line_.empty() && take(IOLoop::current()
 
 bool RateLimiter::take(TimePoint now) noexcept {
   if (next_at() > now) return false;
-  full_at_ = std::max(full_at_, now) + interval_;
+  full_at_ = later(std::max(full_at_, now), interval_);
   return true;
 }
 

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <random>
 
+#include "durations.h"
+
 namespace twinloop {
 namespace {
 
@@ -24,7 +26,7 @@ Duration Retry::pause_after(unsigned failed_attempts) const {
   const double grown = static_cast<double>(delay_.count()) * std::pow(factor_, failed_attempts - 1);
   const double longest = static_cast<double>(max_delay_.count());
   const double pause = std::min(grown, longest) * (1 - jitter_ * random_share());
-  return Duration(static_cast<Duration::rep>(pause));
+  return to_duration(pause);
 }
 
 }  // namespace twinloop

@@ -100,13 +100,21 @@ class NativeProgram final : private Waiter {
       OperationAccess::attach(work_, *this);
       loop_.start();
     }
-    const int status = work_.valid() ? status_of(std::move(work_)) : 0;
+    const int status = end();
     loop_.wind_down(interrupted_ ? kAfterSignal : kAfterEnd);
     return status;
   }
 
  private:
   static void on_done(Waiter& waiter) { static_cast<NativeProgram&>(waiter).loop_.stop(); }
+
+  int end() {
+    if (!work_.valid()) return 0;  // a signal cancelled it
+    if (work_.done()) return status_of(std::move(work_));
+    report(Failure(Errc::loop_closed, "run_main: somebody stopped the loop before the program was done"));
+    work_ = Future<int>();
+    return 1;
+  }
 
   // The first signal cancels the program; after it the signals have their usual effect again.
   void interrupt() {

@@ -1,6 +1,7 @@
 // How a stream ends: the peer's end, failures, close and abort, and lingering.
 #include <array>
 
+#include "durations.h"
 #include "stream_impl.h"
 
 namespace twinloop::detail {
@@ -158,7 +159,7 @@ std::unique_ptr<Transport> StreamImpl::detach(std::string& leftover) {
 
 IdleWatch::IdleWatch(StreamImpl& stream, Duration limit)
     : stream_(stream), loop_(IOLoop::current()), limit_(limit), last_(loop_.clock()) {
-  loop_.add_timer(*this, last_ + limit_);
+  loop_.add_timer(*this, later(last_, limit_));
 }
 
 IdleWatch::~IdleWatch() {
@@ -166,7 +167,7 @@ IdleWatch::~IdleWatch() {
 }
 
 void IdleWatch::fire() {
-  const TimePoint due = last_ + limit_;
+  const TimePoint due = later(last_, limit_);
   if (due <= loop_.clock()) return stream_.end_idle();  // destroys this
   loop_.add_timer(*this, due);
 }
@@ -200,7 +201,7 @@ class Linger final : public Pooled, public TransportListener, public CloseHook, 
 
   void begin(Duration timeout) {
     loop_.add_closer(*this);
-    loop_.add_timer(*this, loop_.clock() + timeout);
+    loop_.add_timer(*this, loop_.after(timeout));
     transport_->set_listener(this);
     advance();
   }

@@ -53,10 +53,13 @@ Future<void> wait_for_fewer(Service& service, std::size_t count) {
   while (service.stats.open >= count) co_await service.ended.wait();
 }
 
-Future<void> accept_for_ever(Listener& listener, std::shared_ptr<const Door> door) {
+// A handler's first run may stop or destroy the server, and with it this: so no handler begins inside the call of TCPServer::add,
+// and until the next co_await the listener, closed, is still there.
+Future<void> accept_for_ever(std::shared_ptr<Listener> listener, std::shared_ptr<const Door> door) {
   Service& service = *door->service;
+  co_await moment();
   for (;;) {
-    IOStream stream = co_await listener.accept();
+    IOStream stream = co_await listener->accept();
     if (service.stats.open >= service.options.max_connections()) {
       co_await wait_for_fewer(service, service.options.max_connections());
     }
@@ -69,7 +72,7 @@ Future<void> accept_for_ever(Listener& listener, std::shared_ptr<const Door> doo
 Future<void> serve(Listener listener, std::function<Future<void>(IOStream)> handle_stream) {
   auto service = std::make_shared<Service>(std::move(handle_stream), ServerOptions());
   auto door = std::make_shared<const Door>(std::move(service), listener.url());
-  co_await accept_for_ever(listener, std::move(door));
+  co_await accept_for_ever(std::make_shared<Listener>(std::move(listener)), std::move(door));
 }
 
 class TCPServer::Impl {
@@ -79,9 +82,8 @@ class TCPServer::Impl {
 
   std::string add(Listener listener) {
     stopped_.clear();
-    Opening& opening = *openings_.emplace_back(std::make_unique<Opening>(std::move(listener), service_));
-    opening.accepting = accept_for_ever(opening.listener, opening.door);
-    return opening.door->url;
+    const auto& opening = openings_.emplace_back(std::make_unique<Opening>(std::move(listener), service_));
+    return opening->door->url;
   }
 
   std::vector<std::string> urls() const {
@@ -103,10 +105,16 @@ class TCPServer::Impl {
  private:
   struct Opening {
     Opening(Listener l, std::shared_ptr<Service> service)
-        : listener(std::move(l)), door(std::make_shared<const Door>(std::move(service), listener.url())) {}
-    Listener listener;
+        : listener(std::make_shared<Listener>(std::move(l))),
+          door(std::make_shared<const Door>(std::move(service), listener->url())),
+          accepting(accept_for_ever(listener, door)) {}
+    Opening(const Opening&) = delete;
+    Opening& operator=(const Opening&) = delete;
+    ~Opening() { listener->close(); }
+
+    std::shared_ptr<Listener> listener;
     std::shared_ptr<const Door> door;
-    Future<void> accepting;  // uses the two
+    Future<void> accepting;
   };
 
   std::shared_ptr<Service> service_;

@@ -22,9 +22,10 @@ void Waiting::on_deliver(OperationBase& operation, FutureBase& future) {
   self->deliver(future);
 }
 
-void Waiting::set_deadline(Duration timeout) {
+bool Waiting::set_deadline(Duration timeout) {
   loop_ = &IOLoop::current();
   loop_->add_timer(*this, loop_->after(timeout));
+  return scheduled();
 }
 
 void Waiting::cancel_deadline() noexcept { loop_->remove_timer(*this); }

@@ -46,7 +46,7 @@ WebSocketTransport::WebSocketTransport(std::unique_ptr<Transport> lower, WebSock
   lower_->set_listener(this);
   if (setup.ping.interval <= Duration::zero()) return;
   keep_alive_ = std::make_unique<KeepAlive>(*this, setup.ping);
-  loop_.add_timer(*keep_alive_, loop_.clock() + setup.ping.interval);
+  loop_.add_timer(*keep_alive_, loop_.after(setup.ping.interval));
 }
 
 // ---- reading: raw bytes are read into the caller's memory and decoded there; payload only ever moves towards its front
@@ -329,7 +329,7 @@ void WebSocketTransport::look_for_peer() {
     append_text(Opcode::ping, {});
     send_held();
   }
-  loop_.add_timer(look, loop_.clock() + (silent ? look.ping.timeout : look.ping.interval));
+  loop_.add_timer(look, loop_.after(silent ? look.ping.timeout : look.ping.interval));
 }
 
 std::size_t WebSocketTransport::pending_input() const noexcept {

@@ -369,11 +369,6 @@ void wait_until_let_go(const std::shared_ptr<int>& token) {
 
 // ---- completed and dropped in one batch: nobody has looked at the result
 
-template <class T>
-Future<void> complete_and_drop(Future<T> operation) {
-  while (!operation.done()) co_await moment();
-}
-
 Future<void> expect_line(IOStream& stream, Location where = Location::current()) {
   expect_equal(co_await stream.read_until("\n"), "a line\n", where);
 }

@@ -606,6 +606,9 @@ BEHAVIOUR("the pauses of retry grow by the factor up to the longest, less a rand
   options.delay(10ms).factor(3).max_delay(50ms).jitter(0);
   expect(options.pause_after(1) == 10ms && options.pause_after(2) == 30ms && options.pause_after(3) == 50ms, "growth");
   expect(options.pause_after(4'000'000) == 50ms, "no overflow");
+  options.max_delay(Duration::max());
+  expect(options.pause_after(4'000'000) == Duration::max(), "nor without a longest");
+  options.max_delay(50ms);
   options.jitter(0.5);
   bool differs = false;
   for (int i = 0; i < 100; ++i) {

@@ -33,6 +33,12 @@ class Alive {
   int* number_;
 };
 
+// Completed, and dropped before anybody has looked at the result.
+template <class T>
+Future<void> complete_and_drop(Future<T> operation) {
+  while (!operation.done()) co_await moment();
+}
+
 // What is logged, by any thread, while it lives.
 class RecordedLog {
  public:

@@ -1,5 +1,6 @@
 // What a loop says about itself: who waits where, what keeps it, what it did when.
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -106,6 +107,28 @@ BEHAVIOUR("without somebody to tell, what keeps the loop is a warning in the log
   expect(!log.mentions("unwatched"), log.text());
   expect(log.mentions("a callback, refresh (inspection_behaviours.cpp:"), log.text());
   expect(number_behind(", kept the loop for ", log.text()) >= 20, log.text());
+}
+
+BEHAVIOUR("whoever is told of what keeps the loop may end the watch and a trace, or set another watch",
+          Needs::nothing) {
+  IOLoop& loop = IOLoop::current();
+  std::string told;
+  std::optional<LoopTrace> trace;
+  const std::string mine = "a name that is too long for the string itself";
+  loop.set_blocking_log_threshold(15ms, [&told, &trace, &loop, mine](const Step&) {
+    trace.reset();
+    loop.set_blocking_log_threshold(15ms, [&told, &loop](const Step&) {
+      loop.set_blocking_log_threshold(Duration::zero());
+      told += ", and another";
+    });
+    told += mine;
+  });
+  trace.emplace(loop);
+  for (int i = 0; i < 3; ++i) {
+    loop.add_callback([] { keep_busy(20ms); });
+    co_await sleep_for(1ms);
+  }
+  expect_equal(told, mine + ", and another");
 }
 
 BEHAVIOUR("a trace has every step by its kind, name and place, and the sleeps between", Needs::nothing) {

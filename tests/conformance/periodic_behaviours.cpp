@@ -97,6 +97,16 @@ BEHAVIOUR("beats that pass while the loop is kept are left out, and the grid sta
   expect_time(beats.times[2], begun + 50ms);
 }
 
+BEHAVIOUR("a period beyond the end of time never beats", Needs::nothing) {
+  int beats = 0;
+  PeriodicCallback even([&beats] { ++beats; }, Duration::max());
+  PeriodicCallback uneven([&beats] { ++beats; }, Duration::max(), 1);
+  even.start();
+  uneven.start();
+  co_await sleep_for(5ms);
+  expect_equal(beats, 0);
+}
+
 BEHAVIOUR("beats of a coroutine do not overlap: those that pass while it runs are left out", Needs::nothing) {
   Beats beats(3);
   int running = 0;

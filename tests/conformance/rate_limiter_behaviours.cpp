@@ -1,6 +1,7 @@
 // RateLimiter: the pace, its order, and what dropping and destroying must not break.
 #include "twinloop/rate_limiter.h"
 
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -135,6 +136,17 @@ BEHAVIOUR("a rate limiter outlives its loop, whose end fails the waiters", Needs
   outer.make_current();
   co_await expect_failure(std::move(waiting), Errc::loop_closed);
   served = Future<void>();  // touches no loop
+}
+
+BEHAVIOUR("a rate limiter's pace and burst may be as long and as large as they like", Needs::nothing) {
+  RateLimiter unlimited(std::numeric_limits<std::size_t>::max(), Duration::max());
+  expect(unlimited.try_acquire(), "the first");
+  RateLimiter once(1, Duration::max());
+  expect(once.try_acquire(), "the first");
+  expect(!once.try_acquire(), "and then never again");
+  RateLimiter daily(1, 24h, 1'000'000);
+  for (int i = 0; i < 10; ++i) expect(daily.try_acquire(), "of its burst");
+  co_return;
 }
 
 BEHAVIOUR("a rate limiter of nothing is refused", Needs::nothing) {

@@ -1,4 +1,5 @@
 // TCPServer: one handler, many listeners, a limit and an end in order.  (Over `pair:` it runs everywhere, in a browser too.)
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -114,6 +115,46 @@ BEHAVIOUR("a server that stops refuses newcomers, and its connections go on", Ne
   co_await server.listen("pair:stopping");  // and it may start again
   IOStream again = co_await connect("pair:stopping");
   co_await ask(again, "again\n");
+}
+
+namespace {
+
+Future<void> stop_at_once(TCPServer& server, IOStream stream) {
+  server.stop();
+  co_await stream.write("stopped\n");
+}
+
+Future<void> destroy_at_once(std::optional<TCPServer>& server, IOStream stream) {
+  server.reset();
+  co_await stream.write("destroyed\n");
+}
+
+}  // namespace
+
+BEHAVIOUR("a handler may stop its server before its first co_await, with others waiting to be accepted",
+          Needs::nothing) {
+  TCPServer* self = nullptr;
+  TCPServer server([&self](IOStream stream) { return stop_at_once(*self, std::move(stream)); });
+  self = &server;
+  co_await server.listen("pair:stopped-at-once");
+  IOStream client = co_await connect("pair:stopped-at-once");
+  IOStream unserved = co_await connect("pair:stopped-at-once");
+  const std::string answer = co_await client.read_until_close();
+  expect_equal(answer, "stopped\n");
+  const std::string nothing = co_await unserved.read_until_close();
+  expect_equal(nothing, "");
+  expect_equal(server.stats().accepted, 1u);
+}
+
+BEHAVIOUR("a handler may destroy its server before its first co_await", Needs::nothing) {
+  std::optional<TCPServer> server;
+  server.emplace([&server](IOStream stream) { return destroy_at_once(server, std::move(stream)); });
+  Listener listener = co_await listen("pair:destroyed-at-once");
+  IOStream client = co_await connect("pair:destroyed-at-once");
+  co_await sleep_for(1ms);  // the connection is there when the server is given the listener
+  server->add(std::move(listener));
+  const std::string answer = co_await client.read_until_close();
+  expect_equal(answer, "destroyed\n");
 }
 
 BEHAVIOUR("the connections of a server that is destroyed go on", Needs::nothing) {

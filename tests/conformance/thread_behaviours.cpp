@@ -65,6 +65,8 @@ Future<std::string> greet_slowly(std::string name) {
   co_return "hello, " + name;
 }
 
+Future<int> refuse_to_begin() { throw_error(Errc::limit, "no coroutine yet"); }
+
 Future<int> fail_slowly() {
   co_await sleep_for(1ms);
   throw Error(Errc::protocol, "over there");
@@ -299,6 +301,7 @@ BEHAVIOUR("a coroutine submitted to another loop runs there to its end, or bring
   const std::string text = co_await greeting;
   expect_equal(text, "hello, there");
   co_await expect_failure(other.remote().submit(&fail_slowly), Errc::protocol);
+  co_await expect_failure(other.remote().submit(&refuse_to_begin), Errc::limit);
 }
 
 BEHAVIOUR("dropping a submitted coroutine's future cancels it over there", kThreads) {

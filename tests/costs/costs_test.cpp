@@ -1,6 +1,10 @@
 // What coroutines may cost: the bytes of their frames and the blocks they ask the heap for.
 #include <catch2/catch_test_macros.hpp>
+#include <cstddef>
+#include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "bench/coro_programs.h"
 #include "bench/heap_blocks.h"
@@ -9,6 +13,7 @@
 #include "twinloop/net.h"
 #include "twinloop/testing.h"
 #include "twinloop/timing.h"
+#include "twinloop/transport.h"
 
 using namespace twinloop;
 
@@ -69,6 +74,23 @@ TEST_CASE("writing to a pair: stream and reading from it until a delimiter asks 
   ManualLoop loop;
   const std::size_t blocks = loop.run_sync(&blocks_of_reading);
   if (TWINLOOP_POOLS) CHECK(blocks == 0);
+}
+
+TEST_CASE("a pair: holds its 64 KiB each way, however much goes through it without its ever being empty") {
+  ManualLoop loop;
+  auto [near, far] = make_pair_transports();
+  std::vector<std::byte> memory(10'000);
+  const auto pass = [&](int times) {
+    for (int i = 0; i < times; ++i) {
+      const ConstBytes piece(memory);
+      (void)near->write(std::span(&piece, 1));
+      (void)far->read(Bytes(memory).first(5'000));
+    }
+  };
+  pass(1'000);
+  const std::size_t before = bench::heap_blocks();
+  pass(10'000);
+  CHECK(bench::heap_blocks() == before);
 }
 
 #if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__) && defined(__x86_64__)

@@ -22,7 +22,8 @@ class ThreadPoolExecutor final : public Executor {
  public:
   explicit ThreadPoolExecutor(unsigned threads = 0);
   // 0: four more than the machine has cores, 32 at most.  Each thread is started when there is a job for it.  Throws
-  // Error(not_supported) where there are no threads (a browser).
+  // Error(not_supported) where there are no threads (a browser).  A machine that has none left serves with those there are;
+  // execute() throws when there is not even one.
 
   ~ThreadPoolExecutor() override;
   // Drops what is queued and waits for what is running.

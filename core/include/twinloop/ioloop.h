@@ -88,7 +88,7 @@ class IOLoop {
 
   void close(bool all_fds = false) noexcept;
   // Refuses new work, ends spawned coroutines (newest first), fails what is pending elsewhere with loop_closed, then lets the
-  // network go.  From inside a turn it happens at that turn's end.  With `all_fds` the descriptors that have handlers are closed.
+  // network go.  From inside a turn, or from a coroutine that spawn() is starting, it happens at the end of that.  With `all_fds` the descriptors that have handlers are closed.
 
   void wind_down(Duration limit);
   // Ends spawned coroutines, newest first, and turns until every closed stream has delivered what it had accepted, for at most
@@ -215,6 +215,7 @@ class IOLoop {
   void add_closer(detail::CloseHook& hook) noexcept { closers_.push_back(hook); }
   // Calls hook.on_loop_close() when the loop closes.
   void add_timer(detail::Timer& timer, TimePoint when) noexcept;
+  // Not once it closes: then the timer is not scheduled.
   void remove_timer(detail::Timer& timer) noexcept;
   void count_lingering(int change) noexcept { lingering_ += change; }
   void arrange_turn();
@@ -280,6 +281,7 @@ class IOLoop {
   int lingering_ = 0;
   bool running_ = false;
   bool in_turn_ = false;
+  bool starting_ = false;  // a spawned coroutine is in its first run
   bool closing_ = false;
   bool close_fds_ = false;
   bool closed_ = false;

@@ -209,9 +209,20 @@ struct Submission {
 
   static Future<void> run(std::shared_ptr<Submission> self) {
     Future<void> given_up = self->given_up.get_future();
-    Future<Value> work = Limited<Value, Signal>::start(self->call(), std::move(given_up));
+    Future<Value> work = Limited<Value, Signal>::start(self->begin(), std::move(given_up));
     Result<Value> result = co_await as_result(std::move(work));
     self->promise.set_result(std::move(result));
+  }
+
+  // A function that gives a Future may throw instead.
+  Future<Value> begin() noexcept
+    requires(Call::kCoroutine)
+  {
+    try {
+      return call();
+    } catch (...) {
+      return Future<Value>::failed(std::current_exception());
+    }
   }
 
   Call call;

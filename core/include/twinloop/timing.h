@@ -29,6 +29,8 @@ class Deadline : private Timer {
 
 template <class T>
 Future<T> with_deadline(TimePoint when, Future<T> work) {
+  if (!detail::OperationAccess::pending(work)) return work;
+  if (IOLoop::current().closed()) return Future<T>::failed(Errc::loop_closed);
   return detail::Limited<T, detail::Deadline>::start(std::move(work), when);
 }
 // What `work` gives, or TimeoutError once that time has come: then the work is cancelled.  A result that exists wins over the
@@ -37,8 +39,10 @@ Future<T> with_deadline(TimePoint when, Future<T> work) {
 
 template <class T>
 Future<T> with_timeout(Duration timeout, Future<T> work) {
-  if (work.done()) return work;
-  return detail::Limited<T, detail::Deadline>::start(std::move(work), IOLoop::current().after(timeout));
+  if (!detail::OperationAccess::pending(work)) return work;
+  const IOLoop& loop = IOLoop::current();
+  if (loop.closed()) return Future<T>::failed(Errc::loop_closed);
+  return detail::Limited<T, detail::Deadline>::start(std::move(work), loop.after(timeout));
 }
 // The same, counted from the clock itself.  Zero gives the work one turn.
 

@@ -59,7 +59,7 @@ class BlockingWatch final : private StepObserver {
   void on_step(const Step& step) override;
 
   const Duration threshold_;
-  Function<void(const Step&)> report_;
+  const std::shared_ptr<Function<void(const Step&)>> report_;
 };
 
 void log_failed_step(StepKind kind, const Origin& origin) noexcept;

@@ -49,7 +49,8 @@ class Waiting : public Pooled, public ListNode, public OperationBase, private Ti
   void fire() override { time_out(); }
   void expire() noexcept override { fail(Errc::loop_closed); }
 
-  void set_deadline(Duration timeout);
+  bool set_deadline(Duration timeout);
+  // False when the loop is closed.
   void leave() noexcept {
     unlink();
     if (scheduled()) cancel_deadline();
@@ -76,7 +77,7 @@ class WaitLine {
   template <class T, class... Args>
   Future<T> enter(Duration timeout, Args&&... args) {
     auto waiting = std::make_unique<W>(std::forward<Args>(args)...);
-    if (timeout != kNoTimeout) waiting->set_deadline(timeout);
+    if (timeout != kNoTimeout && !waiting->set_deadline(timeout)) return Future<T>::failed(Errc::loop_closed);
     waiting_.push_back(*waiting);
     return OperationAccess::make_future<T>(*waiting.release());
   }

@@ -1,0 +1,20 @@
+// Times that come from users may be as long as they like: sums stop at the end of time instead of running over it.
+#pragma once
+
+#include <cassert>
+
+#include "twinloop/backend.h"
+
+namespace twinloop {
+
+inline TimePoint later(TimePoint from, Duration by) noexcept {
+  assert(from >= TimePoint{});
+  return by > kNever - from ? kNever : from + by;
+}
+
+inline Duration to_duration(double nanoseconds) noexcept {
+  constexpr double kBeyond = 9223372036854775808.0;  // 2^63, the first that does not fit
+  return nanoseconds >= kBeyond ? Duration::max() : Duration(static_cast<Duration::rep>(nanoseconds));
+}
+
+}  // namespace twinloop
