@@ -79,14 +79,13 @@ IoResult FdTransport::shutdown_write() {
 
 // Whoever is given the failure as a result needs no notice of it.
 IoResult FdTransport::fail(int error) noexcept {
-  error_ = error;
+  error_ = static_cast<std::int16_t>(error);
   failure_told_ = true;
   return IoResult::failed(from_errno(error));
 }
 
 void FdTransport::close(std::error_code reason) noexcept {
   if (!socket_) return;
-  unlink();
   registration_.end();
   const Errc why = reason_of(reason);
   if (why != Errc::local && why != Errc::end) reset_on_close(socket_.get());
@@ -125,15 +124,17 @@ void FdTransport::set_listener(TransportListener* listener) noexcept {
 
 void FdTransport::update_interest() {
   if (!registration_) return;
-  if (const std::error_code error = registration_.modify(interest())) error_ = error.value();
+  if (const std::error_code error = registration_.modify(interest())) error_ = static_cast<std::int16_t>(error.value());
 }
 
 // A level-triggered poller repeats by itself what is ready; the rest is told by the loop.
-void FdTransport::arrange() noexcept {
-  if (listener_ == nullptr || !registration_) return;
+void FdTransport::arrange() {
+  if (listener_ == nullptr || !registration_ || reminded_) return;
   const bool ready = (want_read_ && maybe_readable_) || (want_write_ && maybe_writable_);
   const bool due = (ended_ && !end_told_) || (error_ != 0 && !failure_told_);
-  if (due || (ready && edge_triggered())) registration_.reactor().loop().add_hook(*this);
+  if (!due && !(ready && edge_triggered())) return;
+  reminded_ = true;
+  registration_.reactor().remind(registration_.key());
 }
 
 bool FdTransport::reports_end_early() const noexcept {
@@ -154,8 +155,12 @@ std::string FdTransport::description() const {
 // ---- notices
 
 void FdTransport::on_fd_events(Ready ready) {
-  note(ready);
-  count_unwanted_edge(ready);
+  if (ready == Ready::none) {
+    reminded_ = false;
+  } else {
+    note(ready);
+    count_unwanted_edge(ready);
+  }
   tell();
 }
 
@@ -164,7 +169,7 @@ void FdTransport::note(Ready ready) noexcept {
   if (has(ready, Ready::readable | Ready::urgent | over)) maybe_readable_ = true;
   if (has(ready, Ready::writable | Ready::hangup | Ready::failure)) maybe_writable_ = true;
   if (has(ready, Ready::urgent | over)) short_read_empties_ = false;
-  if (has(ready, Ready::failure | Ready::hangup) && error_ == 0) error_ = take_socket_error(socket_.get());
+  if (has(ready, Ready::failure | Ready::hangup) && error_ == 0) error_ = static_cast<std::int16_t>(take_socket_error(socket_.get()));
   if (has(ready, Ready::peer_end | Ready::hangup) && error_ == 0) ended_ = true;
 }
 

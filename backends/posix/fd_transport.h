@@ -8,12 +8,11 @@
 #include "backends/posix/descriptor.h"
 #include "backends/posix/reactor.h"
 #include "twinloop/detail/pool.h"
-#include "twinloop/detail/task.h"
 #include "twinloop/transport.h"
 
 namespace twinloop::detail {
 
-class FdTransport final : public Pooled, public Transport, private FdListener, private TurnHook {
+class FdTransport final : public Pooled, public Transport, private FdListener {
  public:
   static Result<std::unique_ptr<Transport>> make(Reactor& reactor, Descriptor socket);
   // Fails when the poller cannot watch the socket, which is then closed.
@@ -36,14 +35,13 @@ class FdTransport final : public Pooled, public Transport, private FdListener, p
 
   void on_fd_events(Ready ready) override;
   void on_reactor_closing() noexcept override { registration_.end(); }
-  void on_turn() override { tell(); }
 
   std::error_code begin(Reactor& reactor);
   bool trusts_flag(Interest direction) const noexcept;
   bool edge_triggered() const noexcept { return registration_ && registration_.reactor().edge_triggered(); }
   Interest interest() const noexcept;
   void update_interest();
-  void arrange() noexcept;
+  void arrange();
   void note(Ready ready) noexcept;
   void count_unwanted_edge(Ready ready);
   void tell();
@@ -52,8 +50,9 @@ class FdTransport final : public Pooled, public Transport, private FdListener, p
   FdRegistration registration_;
   TransportListener* listener_ = nullptr;
   Descriptor socket_;
-  int error_ = 0;  // errno of what broke it
-  std::uint8_t unwanted_edges_ = 0;
+  std::int16_t error_ = 0;  // errno of what broke it
+  std::uint8_t unwanted_edges_ : 4 = 0;
+  bool reminded_ : 1 = false;
   bool maybe_readable_ : 1 = true;
   bool maybe_writable_ : 1 = true;
   bool watches_write_ : 1 = false;      // edge-triggered: asked for once, then kept

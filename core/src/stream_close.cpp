@@ -53,7 +53,7 @@ void StreamImpl::update_interest() {
 void StreamImpl::note_peer_end() {
   if (peer_end_known_) return;
   peer_end_known_ = true;
-  if (!reason_) reason_ = Errc::end;
+  if (!reason_) reason_ = make_error_code(Errc::end);
   if (!waiters_) return;
   for (Promise<void>& watcher : std::exchange(waiters_->peer_ended, {})) watcher.set_value();
   if (!waiters_->half_open) queue_close_function();

@@ -12,7 +12,7 @@ constexpr std::size_t kPieces = 16;
 }  // namespace
 
 std::error_code StreamImpl::write_refusal(std::size_t count) const noexcept {
-  if (is_closed()) return reason_;
+  if (is_closed()) return reason_.code();
   if (shutdown_wanted_) return Errc::local;
   const std::size_t held = unsent();
   if (count > options_->max_write_buffer_size() || held > options_->max_write_buffer_size() - count) return Errc::limit;
@@ -96,7 +96,7 @@ void LentWrite::on_dropped(OperationBase& operation) noexcept {
 Future<void> StreamImpl::after_append(std::size_t count) {
   if (!write_blocked_ && queued() > kSendAtOnce) {
     send_output();
-    if (is_closed()) return Future<void>::failed(reason_);
+    if (is_closed()) return Future<void>::failed(reason_.code());
   } else if (count > 0) {
     loop_->add_flush(*output_);
   }
@@ -110,14 +110,14 @@ Future<void> StreamImpl::wait_output(Awaited awaited) {
 }
 
 Future<void> StreamImpl::flush() {
-  if (is_closed()) return Future<void>::failed(reason_);
+  if (is_closed()) return Future<void>::failed(reason_.code());
   Future<void> done = wait_output(Awaited::flushed);
   send_output();
   return done;
 }
 
 Future<void> StreamImpl::shutdown_write() {
-  if (is_closed()) return Future<void>::failed(reason_);
+  if (is_closed()) return Future<void>::failed(reason_.code());
   Future<void> done = wait_output(Awaited::shut_down);
   shutdown_wanted_ = true;
   send_output();
