@@ -11,10 +11,6 @@
 namespace twinloop::detail {
 namespace {
 
-// So many edges of bytes that nobody wants, then the socket is watched for its end only: 50 packets of one byte would otherwise
-// wake the loop 49 times.
-constexpr std::uint8_t kUnwantedEdges = 4;
-
 bool blocked(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK; }
 
 }  // namespace
@@ -26,9 +22,9 @@ Result<std::unique_ptr<Transport>> FdTransport::make(Reactor& reactor, Descripto
 }
 
 std::error_code FdTransport::begin(Reactor& reactor) {
-  const bool edge = reactor.edge_triggered();
-  return registration_.begin(reactor, socket_.get(), *this, edge ? Interest::read : Interest::none,
-                             edge ? Trigger::edge : Trigger::level);
+  edge_triggered_ = reactor.edge_triggered();
+  return registration_.begin(reactor, socket_.get(), *this, edge_triggered_ ? Interest::read : Interest::none,
+                             edge_triggered_ ? Trigger::edge : Trigger::level);
 }
 
 // ---- bytes
@@ -100,13 +96,6 @@ bool FdTransport::trusts_flag(Interest direction) const noexcept {
   return registration_ && wants(interest(), direction);
 }
 
-Interest FdTransport::interest() const noexcept {
-  const bool edge = edge_triggered();
-  const bool read = edge ? unwanted_edges_ < kUnwantedEdges : want_read_;
-  const bool write = edge ? watches_write_ : want_write_;
-  return (read ? Interest::read : Interest::none) | (write ? Interest::write : Interest::none);
-}
-
 void FdTransport::want(bool read, bool write) {
   want_read_ = read;
   want_write_ = write;
@@ -123,7 +112,7 @@ void FdTransport::set_listener(TransportListener* listener) noexcept {
 }
 
 void FdTransport::update_interest() {
-  if (!registration_) return;
+  if (!registration_ || registration_.interest() == interest()) return;
   if (const std::error_code error = registration_.modify(interest())) error_ = static_cast<std::int16_t>(error.value());
 }
 
@@ -132,7 +121,7 @@ void FdTransport::arrange() {
   if (listener_ == nullptr || !registration_ || reminded_) return;
   const bool ready = (want_read_ && maybe_readable_) || (want_write_ && maybe_writable_);
   const bool due = (ended_ && !end_told_) || (error_ != 0 && !failure_told_);
-  if (!due && !(ready && edge_triggered())) return;
+  if (!due && !(ready && edge_triggered_)) return;
   reminded_ = true;
   registration_.reactor().remind(registration_.key());
 }
@@ -174,7 +163,7 @@ void FdTransport::note(Ready ready) noexcept {
 }
 
 void FdTransport::count_unwanted_edge(Ready ready) {
-  if (!edge_triggered() || want_read_ || ended_ || !has(ready, Ready::readable)) return;
+  if (!edge_triggered_ || want_read_ || ended_ || !has(ready, Ready::readable)) return;
   if (unwanted_edges_ == kUnwantedEdges) return;
   ++unwanted_edges_;
   if (unwanted_edges_ == kUnwantedEdges) update_interest();

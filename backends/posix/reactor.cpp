@@ -93,12 +93,6 @@ void Reactor::remove(FdKey key) noexcept {
   give_back(key.slot);
 }
 
-bool Reactor::holds(FdKey key) const noexcept {
-  if (key.slot >= chunks_.size() * kChunk) return false;
-  const Slot& found = slot(key.slot);
-  return found.listener != nullptr && found.generation == key.generation;
-}
-
 std::uint32_t Reactor::take_slot() {
   if (free_ == kNone) {
     const auto first = static_cast<std::uint32_t>(chunks_.size()) * kChunk;

@@ -52,12 +52,17 @@ class Reactor : private TurnHook {
   std::error_code add(int fd, FdListener& listener, Interest interest, Trigger trigger, FdKey& key);
   std::error_code modify(FdKey key, Interest interest);
   void remove(FdKey key) noexcept;
+  Interest interest(FdKey key) const noexcept { return static_cast<Interest>(slot(key.slot).interest); }
   // FdRegistration calls these.
 
   void remind(FdKey key);
   // Tells the listener of Ready::none once, in this turn or the next, if the registration still exists then.
 
-  bool holds(FdKey key) const noexcept;
+  bool holds(FdKey key) const noexcept {
+    if (key.slot >= chunks_.size() * kChunk) return false;
+    const Slot& found = slot(key.slot);
+    return found.listener != nullptr && found.generation == key.generation;
+  }
   // False once the registration has ended: how a listener finds out whether it survived a call it made.
 
   std::size_t size() const noexcept { return live_; }
@@ -105,6 +110,7 @@ class FdRegistration {
     return error;
   }
   std::error_code modify(Interest interest) { return reactor_->modify(key_, interest); }
+  Interest interest() const noexcept { return reactor_->interest(key_); }
   void end() noexcept {
     if (Reactor* reactor = std::exchange(reactor_, nullptr)) reactor->remove(key_);
   }

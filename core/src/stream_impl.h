@@ -149,6 +149,7 @@ struct StreamOutput final : Pooled, TurnHook {
   StreamImpl& stream;
   OutputQueue queue;
 };
+static_assert(sizeof(StreamOutput) <= Pool::kLargest);
 
 // Its OperationBase is the pending read, or one that is done but not yet taken by its coroutine: then `progress_` bytes are set
 // aside at the front of the input, and stay there if the future is dropped.
@@ -225,9 +226,10 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
 
   std::size_t queued() const noexcept { return output_ ? output_->queue.size() : 0; }
   OutputQueue& queue();
-  std::error_code write_refusal(std::size_t count) const noexcept;
-  Future<void> after_append(std::size_t count);
+  std::error_code write_refusal(std::size_t count, std::size_t held) const noexcept;
+  Future<void> after_append(std::size_t held);
   bool hand_down();
+  IoResult write_down();
   void settle_lent();
   void end_output();
   void settle_output();
