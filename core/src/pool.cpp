@@ -137,6 +137,12 @@ struct Retirement {
   }
 };
 
+// Called before a thread keeps anything.
+void see_to_the_end() {
+  static thread_local Retirement retirement;
+  (void)retirement;
+}
+
 // A burst leaves memory in the lists.  Of what nobody needed for a whole window half is given back.  To look for whole chunks takes
 // a walk over the lists, so the longer they are the longer is the next window.
 void give_back_unneeded(Pool& p) noexcept {
@@ -153,7 +159,7 @@ void give_back_unneeded(Pool& p) noexcept {
 
 }  // namespace
 
-constinit thread_local Pool pool;
+constinit thread_local Pool pool{.frees_left = 1};  // so the first block that it would keep comes to free_slowly
 
 void* allocate_slowly(std::size_t size) {
   Pool& p = pool;
@@ -161,8 +167,7 @@ void* allocate_slowly(std::size_t size) {
     ++p.from_heap;
     return ::operator new(size);
   }
-  static thread_local Retirement retirement;
-  (void)retirement;
+  see_to_the_end();
   const std::size_t size_class = Pool::class_of(size);
   SizeClass& c = p.classes[size_class];
   if (c.open == nullptr) shelf().take(size_class, c);
@@ -182,6 +187,7 @@ void free_slowly(void* memory, std::size_t size) noexcept {
     p.frees_left = 1;
     return shelf().put(Pool::class_of(size), new (memory) Block{nullptr});
   }
+  see_to_the_end();
   keep(p, memory, size);
   give_back_unneeded(p);
 }
