@@ -8,13 +8,13 @@
 using namespace twinloop;
 
 // Both run until the peer has gone: the read that fails then ends the coroutine, and with it the stream, which still delivers
-// what was written.
+// what was written.  A view is what was read where it lies: nobody needs it longer than until the next read.
 Future<void> echo_bytes(IOStream stream) {
-  for (;;) co_await stream.write(co_await stream.read_some());
+  for (;;) co_await stream.write(co_await stream.read_some_view());
 }
 
 Future<void> echo_lines(IOStream stream) {
-  for (;;) co_await stream.write(co_await stream.read_until("\n"));
+  for (;;) co_await stream.write(co_await stream.read_until_view("\n"));
 }
 
 Future<void> serve_urls(std::vector<std::string> urls, bool lines) {

@@ -11,10 +11,6 @@
 namespace twinloop::detail {
 namespace {
 
-// So many edges of bytes that nobody wants, then the socket is watched for its end only: 50 packets of one byte would otherwise
-// wake the loop 49 times.
-constexpr std::uint8_t kUnwantedEdges = 4;
-
 bool blocked(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK; }
 
 }  // namespace
@@ -26,9 +22,9 @@ Result<std::unique_ptr<Transport>> FdTransport::make(Reactor& reactor, Descripto
 }
 
 std::error_code FdTransport::begin(Reactor& reactor) {
-  const bool edge = reactor.edge_triggered();
-  return registration_.begin(reactor, socket_.get(), *this, edge ? Interest::read : Interest::none,
-                             edge ? Trigger::edge : Trigger::level);
+  edge_triggered_ = reactor.edge_triggered();
+  return registration_.begin(reactor, socket_.get(), *this, edge_triggered_ ? Interest::read : Interest::none,
+                             edge_triggered_ ? Trigger::edge : Trigger::level);
 }
 
 // ---- bytes
@@ -79,14 +75,13 @@ IoResult FdTransport::shutdown_write() {
 
 // Whoever is given the failure as a result needs no notice of it.
 IoResult FdTransport::fail(int error) noexcept {
-  error_ = error;
+  error_ = static_cast<std::int16_t>(error);
   failure_told_ = true;
   return IoResult::failed(from_errno(error));
 }
 
 void FdTransport::close(std::error_code reason) noexcept {
   if (!socket_) return;
-  unlink();
   registration_.end();
   const Errc why = reason_of(reason);
   if (why != Errc::local && why != Errc::end) reset_on_close(socket_.get());
@@ -99,13 +94,6 @@ void FdTransport::close(std::error_code reason) noexcept {
 // A lowered flag says something only while the poller would raise it again.
 bool FdTransport::trusts_flag(Interest direction) const noexcept {
   return registration_ && wants(interest(), direction);
-}
-
-Interest FdTransport::interest() const noexcept {
-  const bool edge = edge_triggered();
-  const bool read = edge ? unwanted_edges_ < kUnwantedEdges : want_read_;
-  const bool write = edge ? watches_write_ : want_write_;
-  return (read ? Interest::read : Interest::none) | (write ? Interest::write : Interest::none);
 }
 
 void FdTransport::want(bool read, bool write) {
@@ -124,16 +112,18 @@ void FdTransport::set_listener(TransportListener* listener) noexcept {
 }
 
 void FdTransport::update_interest() {
-  if (!registration_) return;
-  if (const std::error_code error = registration_.modify(interest())) error_ = error.value();
+  if (!registration_ || registration_.interest() == interest()) return;
+  if (const std::error_code error = registration_.modify(interest())) error_ = static_cast<std::int16_t>(error.value());
 }
 
 // A level-triggered poller repeats by itself what is ready; the rest is told by the loop.
-void FdTransport::arrange() noexcept {
-  if (listener_ == nullptr || !registration_) return;
+void FdTransport::arrange() {
+  if (listener_ == nullptr || !registration_ || reminded_) return;
   const bool ready = (want_read_ && maybe_readable_) || (want_write_ && maybe_writable_);
   const bool due = (ended_ && !end_told_) || (error_ != 0 && !failure_told_);
-  if (due || (ready && edge_triggered())) registration_.reactor().loop().add_hook(*this);
+  if (!due && !(ready && edge_triggered_)) return;
+  reminded_ = true;
+  registration_.reactor().remind(registration_.key());
 }
 
 bool FdTransport::reports_end_early() const noexcept {
@@ -154,8 +144,12 @@ std::string FdTransport::description() const {
 // ---- notices
 
 void FdTransport::on_fd_events(Ready ready) {
-  note(ready);
-  count_unwanted_edge(ready);
+  if (ready == Ready::none) {
+    reminded_ = false;
+  } else {
+    note(ready);
+    count_unwanted_edge(ready);
+  }
   tell();
 }
 
@@ -164,12 +158,12 @@ void FdTransport::note(Ready ready) noexcept {
   if (has(ready, Ready::readable | Ready::urgent | over)) maybe_readable_ = true;
   if (has(ready, Ready::writable | Ready::hangup | Ready::failure)) maybe_writable_ = true;
   if (has(ready, Ready::urgent | over)) short_read_empties_ = false;
-  if (has(ready, Ready::failure | Ready::hangup) && error_ == 0) error_ = take_socket_error(socket_.get());
+  if (has(ready, Ready::failure | Ready::hangup) && error_ == 0) error_ = static_cast<std::int16_t>(take_socket_error(socket_.get()));
   if (has(ready, Ready::peer_end | Ready::hangup) && error_ == 0) ended_ = true;
 }
 
 void FdTransport::count_unwanted_edge(Ready ready) {
-  if (!edge_triggered() || want_read_ || ended_ || !has(ready, Ready::readable)) return;
+  if (!edge_triggered_ || want_read_ || ended_ || !has(ready, Ready::readable)) return;
   if (unwanted_edges_ == kUnwantedEdges) return;
   ++unwanted_edges_;
   if (unwanted_edges_ == kUnwantedEdges) update_interest();

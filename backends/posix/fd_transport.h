@@ -8,12 +8,11 @@
 #include "backends/posix/descriptor.h"
 #include "backends/posix/reactor.h"
 #include "twinloop/detail/pool.h"
-#include "twinloop/detail/task.h"
 #include "twinloop/transport.h"
 
 namespace twinloop::detail {
 
-class FdTransport final : public Pooled, public Transport, private FdListener, private TurnHook {
+class FdTransport final : public Pooled, public Transport, private FdListener {
  public:
   static Result<std::unique_ptr<Transport>> make(Reactor& reactor, Descriptor socket);
   // Fails when the poller cannot watch the socket, which is then closed.
@@ -36,14 +35,20 @@ class FdTransport final : public Pooled, public Transport, private FdListener, p
 
   void on_fd_events(Ready ready) override;
   void on_reactor_closing() noexcept override { registration_.end(); }
-  void on_turn() override { tell(); }
+
+  // So many edges of bytes that nobody wants, then the socket is watched for its end only: 50 packets of one byte would otherwise
+  // wake the loop 49 times.
+  static constexpr std::uint8_t kUnwantedEdges = 4;
 
   std::error_code begin(Reactor& reactor);
   bool trusts_flag(Interest direction) const noexcept;
-  bool edge_triggered() const noexcept { return registration_ && registration_.reactor().edge_triggered(); }
-  Interest interest() const noexcept;
+  Interest interest() const noexcept {
+    const bool read = edge_triggered_ ? unwanted_edges_ < kUnwantedEdges : want_read_;
+    const bool write = edge_triggered_ ? watches_write_ : want_write_;
+    return (read ? Interest::read : Interest::none) | (write ? Interest::write : Interest::none);
+  }
   void update_interest();
-  void arrange() noexcept;
+  void arrange();
   void note(Ready ready) noexcept;
   void count_unwanted_edge(Ready ready);
   void tell();
@@ -52,8 +57,10 @@ class FdTransport final : public Pooled, public Transport, private FdListener, p
   FdRegistration registration_;
   TransportListener* listener_ = nullptr;
   Descriptor socket_;
-  int error_ = 0;  // errno of what broke it
-  std::uint8_t unwanted_edges_ = 0;
+  std::int16_t error_ = 0;  // errno of what broke it
+  std::uint8_t unwanted_edges_ : 3 = 0;
+  bool edge_triggered_ : 1 = false;  // the poller
+  bool reminded_ : 1 = false;
   bool maybe_readable_ : 1 = true;
   bool maybe_writable_ : 1 = true;
   bool watches_write_ : 1 = false;      // edge-triggered: asked for once, then kept

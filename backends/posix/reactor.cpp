@@ -49,6 +49,20 @@ void Reactor::dispatch(const FdEvent& event) noexcept {
   }
 }
 
+void Reactor::remind(FdKey key) {
+  reminders_.push_back(key);
+  loop_->add_hook(*this);
+}
+
+// What is asked for meanwhile is for the next turn.
+void Reactor::on_turn() {
+  std::vector<FdKey> due;
+  due.swap(reminders_);
+  for (const FdKey key : due) dispatch({key, Ready::none});
+  due.clear();
+  if (reminders_.empty()) reminders_.swap(due);  // keeps its memory
+}
+
 std::error_code Reactor::add(int fd, FdListener& listener, Interest interest, Trigger trigger, FdKey& key) {
   const std::uint32_t index = take_slot();
   Slot& taken = slot(index);
@@ -58,9 +72,9 @@ std::error_code Reactor::add(int fd, FdListener& listener, Interest interest, Tr
     return error;
   }
   taken.listener = &listener;
-  taken.fd = fd;
-  taken.interest = interest;
-  taken.trigger = trigger;
+  taken.number = static_cast<std::uint32_t>(fd) & kNone;
+  taken.interest = static_cast<std::uint32_t>(interest) & 3;
+  taken.edge = trigger == Trigger::edge;
   ++live_;
   return {};
 }
@@ -68,24 +82,20 @@ std::error_code Reactor::add(int fd, FdListener& listener, Interest interest, Tr
 std::error_code Reactor::modify(FdKey key, Interest interest) {
   assert(holds(key));
   Slot& changed = slot(key.slot);
-  if (changed.interest == interest) return {};
-  changed.interest = interest;
-  return poller_->modify(changed.fd, key, interest, changed.trigger);
+  const auto bits = static_cast<std::uint32_t>(interest);
+  if (changed.interest == bits) return {};
+  changed.interest = bits & 3;
+  const Trigger trigger = changed.edge != 0 ? Trigger::edge : Trigger::level;
+  return poller_->modify(static_cast<int>(changed.number), key, interest, trigger);
 }
 
 void Reactor::remove(FdKey key) noexcept {
   assert(holds(key));
   Slot& ended = slot(key.slot);
-  poller_->remove(ended.fd);
+  poller_->remove(static_cast<int>(ended.number));
   ended.listener = nullptr;
   --live_;
   give_back(key.slot);
-}
-
-bool Reactor::holds(FdKey key) const noexcept {
-  if (key.slot >= chunks_.size() * kChunk) return false;
-  const Slot& found = slot(key.slot);
-  return found.listener != nullptr && found.generation == key.generation;
 }
 
 std::uint32_t Reactor::take_slot() {
@@ -93,19 +103,19 @@ std::uint32_t Reactor::take_slot() {
     const auto first = static_cast<std::uint32_t>(chunks_.size()) * kChunk;
     chunks_.push_back(std::make_unique<std::array<Slot, kChunk>>());
     for (std::uint32_t index = first + kChunk; index-- > first;) {
-      slot(index).next_free = free_;
+      slot(index).number = free_ & kNone;
       free_ = index;
     }
   }
   const std::uint32_t index = free_;
-  free_ = slot(index).next_free;
+  free_ = slot(index).number;
   return index;
 }
 
 void Reactor::give_back(std::uint32_t index) noexcept {
   Slot& freed = slot(index);
   ++freed.generation;
-  freed.next_free = free_;
+  freed.number = free_ & kNone;
   free_ = index;
 }
 

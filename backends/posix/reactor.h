@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "backends/posix/poller.h"
+#include "twinloop/detail/task.h"
 
 namespace twinloop {
 class IOLoop;
@@ -27,7 +28,7 @@ class FdListener {
   ~FdListener() = default;
 };
 
-class Reactor {
+class Reactor : private TurnHook {
  public:
   explicit Reactor(std::unique_ptr<Poller> poller) noexcept : poller_(std::move(poller)) {}
   ~Reactor();
@@ -51,9 +52,17 @@ class Reactor {
   std::error_code add(int fd, FdListener& listener, Interest interest, Trigger trigger, FdKey& key);
   std::error_code modify(FdKey key, Interest interest);
   void remove(FdKey key) noexcept;
+  Interest interest(FdKey key) const noexcept { return static_cast<Interest>(slot(key.slot).interest); }
   // FdRegistration calls these.
 
-  bool holds(FdKey key) const noexcept;
+  void remind(FdKey key);
+  // Tells the listener of Ready::none once, in this turn or the next, if the registration still exists then.
+
+  bool holds(FdKey key) const noexcept {
+    if (key.slot >= chunks_.size() * kChunk) return false;
+    const Slot& found = slot(key.slot);
+    return found.listener != nullptr && found.generation == key.generation;
+  }
   // False once the registration has ended: how a listener finds out whether it survived a call it made.
 
   std::size_t size() const noexcept { return live_; }
@@ -61,18 +70,18 @@ class Reactor {
  private:
   struct Slot {
     FdListener* listener = nullptr;  // null while free
-    int fd = -1;
     std::uint32_t generation = 0;
-    std::uint32_t next_free = 0;
-    Interest interest = Interest::none;
-    Trigger trigger = Trigger::level;
+    std::uint32_t interest : 2 = 0;
+    std::uint32_t edge : 1 = 0;
+    std::uint32_t number : 29 = 0;  // the descriptor; of a free one, the next free one
   };
-  static_assert(sizeof(Slot) <= 24 || sizeof(void*) != 8);
+  static_assert(sizeof(Slot) <= 8 + sizeof(void*));
 
   static constexpr std::uint32_t kChunk = 256;
-  static constexpr std::uint32_t kNone = 0xffffffff;
+  static constexpr std::uint32_t kNone = (1u << 29) - 1;
 
   Slot& slot(std::uint32_t index) const noexcept { return (*chunks_[index / kChunk])[index % kChunk]; }
+  void on_turn() override;
   bool has_nothing_to_see() const noexcept;
   std::uint32_t take_slot();
   void give_back(std::uint32_t index) noexcept;
@@ -84,6 +93,7 @@ class Reactor {
   std::uint32_t free_ = kNone;
   std::size_t live_ = 0;
   EventBatch batch_;
+  std::vector<FdKey> reminders_;
   std::atomic<bool> woken_ = false;
 };
 
@@ -101,6 +111,7 @@ class FdRegistration {
     return error;
   }
   std::error_code modify(Interest interest) { return reactor_->modify(key_, interest); }
+  Interest interest() const noexcept { return reactor_->interest(key_); }
   void end() noexcept {
     if (Reactor* reactor = std::exchange(reactor_, nullptr)) reactor->remove(key_);
   }

@@ -147,7 +147,13 @@ int take_socket_error(int fd) noexcept {
   return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
 }
 
-ssize_t send_pieces(int fd, std::span<const ConstBytes> pieces, int flags) noexcept {
+namespace {
+
+ssize_t send_one(int fd, ConstBytes piece, int flags) noexcept {
+  return ::send(fd, piece.data(), piece.size(), flags | kNoSignal);
+}
+
+ssize_t send_several(int fd, std::span<const ConstBytes> pieces, int flags) noexcept {
   std::array<iovec, kPieces> vectors;
   const std::size_t count = std::min(pieces.size(), kPieces);
   for (std::size_t i = 0; i < count; ++i) {
@@ -156,9 +162,15 @@ ssize_t send_pieces(int fd, std::span<const ConstBytes> pieces, int flags) noexc
   msghdr message{};
   message.msg_iov = vectors.data();
   message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(count);
+  return ::sendmsg(fd, &message, flags | kNoSignal);
+}
+
+}  // namespace
+
+ssize_t send_pieces(int fd, std::span<const ConstBytes> pieces, int flags) noexcept {
   ssize_t sent;
   do {
-    sent = ::sendmsg(fd, &message, flags | kNoSignal);
+    sent = pieces.size() == 1 ? send_one(fd, pieces.front(), flags) : send_several(fd, pieces, flags);
   } while (sent == -1 && errno == EINTR);
   if (sent == -1 && errno == EPROTOTYPE) errno = ECONNRESET;  // macOS, while the peer is tearing the connection down
   return sent;

@@ -20,13 +20,8 @@ constexpr std::size_t kCopied = Pool::kLargest - sizeof(Block);
 // Chunks pass from stream to stream: the one that was just emptied is the one the next read fills, still in the cache.
 class ChunkCache {
  public:
-  ~ChunkCache() {
-    while (count_ > 0) ::operator delete(chunks_[--count_]);
-    most_ = 0;  // later releases go to the heap
-  }
-
   Block* top() {  // the one to be filled next; it stays here
-    if (count_ == 0) chunks_[count_++] = new (::operator new(InputBuffer::kChunk)) Block{kRoomOfChunk};
+    if (count_ == 0) chunks_[count_++] = make();
     return chunks_[count_ - 1];
   }
   Block* take() {
@@ -38,15 +33,30 @@ class ChunkCache {
     if (!TWINLOOP_POOLS || count_ >= most_) return ::operator delete(chunk);
     chunks_[count_++] = chunk;
   }
+  void retire() noexcept {
+    while (count_ > 0) ::operator delete(chunks_[--count_]);
+    most_ = 0;  // later releases go to the heap
+  }
 
  private:
+  static Block* make();
+
   static constexpr std::size_t kKept = 4;
   std::array<Block*, kKept> chunks_{};
   std::size_t count_ = 0;
   std::size_t most_ = kKept;
 };
 
-thread_local ChunkCache chunk_cache;
+constinit thread_local ChunkCache chunk_cache;  // nothing to construct or destroy, so to reach it is cheap
+
+Block* ChunkCache::make() {
+  struct Retirement {
+    ~Retirement() { chunk_cache.retire(); }
+  };
+  static thread_local Retirement retirement;
+  (void)retirement;
+  return new (::operator new(InputBuffer::kChunk)) Block{kRoomOfChunk};
+}
 
 Block* allocate(std::size_t capacity) {
   if (capacity == kRoomOfChunk) return chunk_cache.take();
@@ -57,37 +67,6 @@ void deallocate(Block* block) noexcept {
   if (block->capacity == kRoomOfChunk) return chunk_cache.give_back(block);
   pool_free(block, sizeof(Block) + block->capacity);
 }
-
-// The memory of small outputs passes from stream to stream, too.
-class SpareStrings {
- public:
-  ~SpareStrings() {
-    delete std::exchange(spare_, nullptr);
-    most_ = 0;
-  }
-
-  std::string take() {
-    if (spare_ == nullptr || spare_->empty()) return {};
-    std::string text = std::move(spare_->back());
-    spare_->pop_back();
-    return text;
-  }
-  void give_back(std::string&& text) {
-    const bool useful = text.capacity() > std::string().capacity() && text.capacity() <= kLargest;
-    if (!TWINLOOP_POOLS || !useful || most_ == 0) return;
-    if (spare_ == nullptr) spare_ = new std::vector<std::string>;
-    if (spare_->size() == most_) return;
-    text.clear();
-    spare_->push_back(std::move(text));
-  }
-
- private:
-  static constexpr std::size_t kLargest = 4 * 1024;
-  std::vector<std::string>* spare_ = nullptr;
-  std::size_t most_ = 64;
-};
-
-thread_local SpareStrings spare_strings;
 
 ConstBytes as_bytes(std::string_view text) noexcept { return std::as_bytes(std::span(text.data(), text.size())); }
 
@@ -180,10 +159,6 @@ void InputBuffer::shrink() {
 
 // ---- OutputQueue
 
-OutputQueue::OutputQueue() : first_{spare_strings.take(), {}} {}
-
-OutputQueue::~OutputQueue() { spare_strings.give_back(std::move(first_.own)); }
-
 OutputQueue::Piece OutputQueue::Rest::take() {
   Piece piece = std::move(pieces[taken++]);
   if (taken >= 32 && 2 * taken >= pieces.size()) {
@@ -194,8 +169,9 @@ OutputQueue::Piece OutputQueue::Rest::take() {
 }
 
 void OutputQueue::add(Piece piece) {
+  const bool first = only_inside();
   size_ += piece.bytes().size();
-  if (size_ == piece.bytes().size()) {
+  if (first) {
     first_ = std::move(piece);
   } else {
     if (!rest_) rest_ = std::make_unique<Rest>();
@@ -205,6 +181,13 @@ void OutputQueue::add(Piece piece) {
 
 void OutputQueue::append(std::string_view bytes) {
   if (bytes.empty()) return;
+  if (only_inside()) {
+    if (bytes.size() > kInside - inside_size_) return add(Piece{std::string(bytes), {}});
+    std::memcpy(inside_ + inside_size_, bytes.data(), bytes.size());
+    inside_size_ += bytes.size();
+    size_ += bytes.size();
+    return;
+  }
   Piece& end = last();
   if (end.lent.data() != nullptr || end.own.size() + bytes.size() > std::max(kPiece, end.own.capacity())) {
     return add(Piece{std::string(bytes), {}});
@@ -224,8 +207,9 @@ void OutputQueue::lend(std::string_view bytes) {
 
 void OutputQueue::copy_lent(std::string_view bytes) {
   if (first_.lent.data() == bytes.data()) {
-    first_ = Piece{std::string(first_.lent.substr(sent_)), {}};
-    sent_ = 0;
+    const bool in_front = inside_size_ == 0;
+    first_ = Piece{std::string(first_.lent.substr(in_front ? sent_ : 0)), {}};
+    if (in_front) sent_ = 0;
   }
   for (std::size_t at = rest_ ? rest_->taken : 0; rest_ && at < rest_->pieces.size(); ++at) {
     Piece& piece = rest_->pieces[at];
@@ -234,8 +218,11 @@ void OutputQueue::copy_lent(std::string_view bytes) {
 }
 
 std::size_t OutputQueue::gather(std::span<ConstBytes> pieces) const noexcept {
+  if (size_ == 0) return 0;
   std::size_t count = 0;
-  if (size_ > 0) pieces[count++] = as_bytes(first_.bytes().substr(sent_));
+  if (inside_size_ > 0) pieces[count++] = as_bytes(std::string_view(inside_, inside_size_).substr(sent_));
+  if (only_inside()) return count;
+  if (count < pieces.size()) pieces[count++] = as_bytes(first_.bytes().substr(inside_size_ > 0 ? 0 : sent_));
   for (std::size_t at = rest_ ? rest_->taken : 0; rest_ && at < rest_->pieces.size() && count < pieces.size(); ++at) {
     pieces[count++] = as_bytes(rest_->pieces[at].bytes());
   }
@@ -245,18 +232,16 @@ std::size_t OutputQueue::gather(std::span<ConstBytes> pieces) const noexcept {
 void OutputQueue::consume(std::size_t count) noexcept {
   assert(count <= size_);
   size_ -= count;
-  for (std::size_t left; count >= (left = first_.bytes().size() - sent_);) {
-    count -= left;
-    sent_ = 0;
-    if (!rest_ || rest_->empty()) {
-      first_.own.clear();
-      first_.lent = {};
-      rest_.reset();
-      return;
-    }
-    first_ = rest_->take();
-  }
   sent_ += count;
+  if (inside_size_ > 0) {
+    if (sent_ < inside_size_) return;
+    sent_ -= std::exchange(inside_size_, 0);
+  }
+  while (sent_ > 0 && sent_ >= first_.bytes().size()) {
+    sent_ -= first_.bytes().size();
+    first_ = rest_ && !rest_->empty() ? rest_->take() : Piece();
+    if (size_ == 0) rest_.reset();
+  }
 }
 
 }  // namespace twinloop::detail

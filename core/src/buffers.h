@@ -62,16 +62,17 @@ class InputBuffer {
 };
 
 // Pieces in order: small writes are joined, large strings kept as they are and sent from where they lie, and so is memory that
-// somebody lends.
+// somebody lends.  What is joined first lies in the queue itself: mostly that is all there is.
 class OutputQueue {
  public:
-  OutputQueue();
-  OutputQueue(OutputQueue&&) noexcept = default;
-  OutputQueue& operator=(OutputQueue&&) = delete;
-  ~OutputQueue();
+  OutputQueue() noexcept {}  // not = default, which would clear inside_
+  OutputQueue(const OutputQueue&) = delete;
+  OutputQueue& operator=(const OutputQueue&) = delete;
+  ~OutputQueue() = default;
 
   std::size_t size() const noexcept { return size_; }
   bool empty() const noexcept { return size_ == 0; }
+  bool in_one_piece() const noexcept { return only_inside() || (inside_size_ == 0 && !rest_); }
   void append(std::string_view bytes);
   void append(std::string&& bytes);
   void lend(std::string_view bytes);
@@ -83,6 +84,7 @@ class OutputQueue {
   // Fills `pieces` from the front; gives how many.
 
  private:
+  static constexpr std::size_t kInside = 896;
   static constexpr std::size_t kJoinBelow = 4 * 1024;
   static constexpr std::size_t kPiece = 16 * 1024;
 
@@ -100,13 +102,16 @@ class OutputQueue {
     Piece take();
   };
 
+  bool only_inside() const noexcept { return size_ == inside_size_ - (inside_size_ > 0 ? sent_ : 0); }
   Piece& last() noexcept { return rest_ && !rest_->empty() ? rest_->pieces.back() : first_; }
   void add(Piece piece);
 
-  Piece first_;                 // the usual case needs no more
-  std::unique_ptr<Rest> rest_;  // null while there is nothing behind it
-  std::size_t sent_ = 0;        // of first_
   std::size_t size_ = 0;
+  std::size_t sent_ = 0;         // of what is in front: inside_, or else first_
+  std::size_t inside_size_ = 0;  // of inside_, which stands before first_
+  Piece first_;
+  std::unique_ptr<Rest> rest_;  // null while there is nothing behind first_
+  char inside_[kInside];
 };
 
 }  // namespace twinloop::detail

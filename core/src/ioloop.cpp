@@ -91,17 +91,6 @@ class StopWhenDone final : private Waiter {
   FutureBase& future_;
 };
 
-// A coroutine that was started before it was spawned.
-class StartedTask final : public detail::Task {
- public:
-  explicit StartedTask(Future<void> work) noexcept : work_(std::move(work)) {}
-  ~StartedTask() override { cancel(); }
-  Future<void> start() override { return std::move(work_); }
-
- private:
-  Future<void> work_;
-};
-
 }  // namespace
 
 IOLoop::IOLoop() : IOLoop(make_configured_backend()) {}
@@ -365,19 +354,19 @@ void IOLoop::add_flush(detail::TurnHook& hook) noexcept {
   arrange_turn();
 }
 
-void IOLoop::spawn(Future<void> work) { adopt(new StartedTask(std::move(work))); }
+void IOLoop::spawn(Future<void> work) {
+  adopt(new detail::Task, [&work] { return std::move(work); });
+}
 
-void IOLoop::adopt(detail::Task* task) {
+void IOLoop::adopt(detail::Task* task, detail::Function<Future<void>()> start) {
   if (closed_ || closing_) {
     delete task;
     return;
   }
   tasks_.push_back(*task);
-  {
-    const bool outermost = !std::exchange(starting_, true);
-    task->run();
-    if (outermost) starting_ = false;
-  }
+  const bool outermost = !std::exchange(starting_, true);
+  task->run(start);
+  if (outermost) starting_ = false;
   if (closing_ && !starting_ && !in_turn_) return close_now();
   if (asks_for_turns()) request_turn(kAlready);  // also when it only waits: has_spawned() is looked at after turns
 }

@@ -1,54 +1,199 @@
 #include "twinloop/detail/pool.h"
 
 #include <algorithm>
+#include <atomic>
+#include <functional>
+#include <iterator>
+#include <mutex>
+#include <vector>
 
 namespace twinloop::detail {
 namespace {
 
 constexpr std::size_t kAlwaysKept = 64;  // blocks of a class
+constexpr std::size_t kChunk = sizeof(void*) == 8 ? 16 * 1024 : 4 * 1024;
+constexpr std::size_t kClasses = Pool::kLargest / Pool::kGranularity;
 
-void release(Pool::SizeClass& c, std::size_t count) noexcept {
-  c.cached -= count;
-  for (; count > 0; --count) ::operator delete(std::exchange(c.free, c.free->next));
+}  // namespace
+
+struct alignas(16) Pool::Chunk {
+  void* cut_one(std::size_t block_size) noexcept { return reinterpret_cast<std::byte*>(this + 1) + block_size * cut++; }
+
+  std::uint32_t cut = 0;   // blocks
+  std::uint32_t seen = 0;  // blocks, by Shelf::give_back
+};
+
+namespace {
+
+using Block = Pool::Block;
+using Chunk = Pool::Chunk;
+using SizeClass = Pool::SizeClass;
+
+constexpr std::size_t block_size(std::size_t size_class) noexcept { return (size_class + 1) * Pool::kGranularity; }
+constexpr std::size_t blocks_of_chunk(std::size_t size_class) noexcept {
+  return (kChunk - sizeof(Chunk)) / block_size(size_class);
+}
+constexpr std::uint32_t kCondemned = static_cast<std::uint32_t>(-1);
+
+// What the threads share: all chunks, and the free blocks of threads that have ended.  A chunk's blocks may lie in the lists of
+// several threads, so whether all of them are free is asked under a lock, and seldom.
+class Shelf {
+ public:
+  Chunk* make_chunk(std::size_t size_class) {
+    auto* const chunk = new (::operator new(kChunk)) Chunk;
+    const std::lock_guard lock(mutex_);
+    std::vector<Chunk*>& chunks = chunks_[size_class];
+    chunks.insert(std::upper_bound(chunks.begin(), chunks.end(), chunk, std::less<>()), chunk);
+    count_.fetch_add(1, std::memory_order_relaxed);
+    return chunk;
+  }
+  std::size_t bytes() const noexcept { return count_.load(std::memory_order_relaxed) * kChunk; }
+
+  // Gives chunks that lie in the list with all their blocks back to the heap, `most` blocks together.
+  void give_back(std::size_t size_class, SizeClass& c, std::size_t most) noexcept {
+    const std::size_t all = blocks_of_chunk(size_class);
+    const std::lock_guard lock(mutex_);
+    std::vector<Chunk*>& chunks = chunks_[size_class];
+    for (Block* block = c.free; block != nullptr; block = block->next) ++chunk_of(chunks, block).seen;
+    for (Chunk* chunk : chunks) {
+      const bool goes = chunk->seen == all && most >= all;
+      chunk->seen = goes ? kCondemned : 0;
+      if (goes) most -= all;
+    }
+    for (Block** link = &c.free; *link != nullptr;) {
+      if (chunk_of(chunks, *link).seen == kCondemned) {
+        *link = (*link)->next;
+        --c.cached;
+      } else {
+        link = &(*link)->next;
+      }
+    }
+    const auto gone = [](Chunk* chunk) { return chunk->seen == kCondemned && (::operator delete(chunk), true); };
+    count_.fetch_sub(std::erase_if(chunks, gone), std::memory_order_relaxed);
+  }
+
+  // For blocks whose thread has ended: the next thread that is short of such takes them.
+  void put(std::size_t size_class, Block* blocks) noexcept {
+    const std::lock_guard lock(mutex_);
+    while (blocks != nullptr) {
+      Block* const block = std::exchange(blocks, blocks->next);
+      block->next = std::exchange(orphans_[size_class], block);
+    }
+    has_orphans_.store(true, std::memory_order_relaxed);
+  }
+  void take(std::size_t size_class, SizeClass& c) noexcept {
+    if (!has_orphans_.load(std::memory_order_relaxed)) return;
+    const std::lock_guard lock(mutex_);
+    c.free = std::exchange(orphans_[size_class], nullptr);
+    for (Block* block = c.free; block != nullptr; block = block->next) ++c.cached;
+  }
+
+ private:
+  static Chunk& chunk_of(const std::vector<Chunk*>& chunks, Block* block) noexcept {
+    const auto begins_behind = [](const void* address, const void* chunk) { return std::less<>()(address, chunk); };
+    return **std::prev(std::upper_bound(chunks.begin(), chunks.end(), block, begins_behind));
+  }
+
+  std::mutex mutex_;
+  std::array<std::vector<Chunk*>, kClasses> chunks_;  // of a size class, by address
+  std::array<Block*, kClasses> orphans_{};
+  std::atomic<bool> has_orphans_ = false;
+  std::atomic<std::size_t> count_ = 0;
+};
+
+Shelf& shelf() {
+  static Shelf* const shelf = new Shelf;  // the last block may be freed after all that is static has been destroyed
+  return *shelf;
+}
+
+void* cut_one(std::size_t size_class, SizeClass& c) noexcept {
+  void* const block = c.open->cut_one(block_size(size_class));
+  if (c.open->cut == blocks_of_chunk(size_class)) c.open = nullptr;
+  return block;
+}
+
+void* take_one(SizeClass& c) noexcept {
+  --c.cached;
+  return std::exchange(c.free, c.free->next);
+}
+
+void retire(std::size_t size_class, SizeClass& c) noexcept {
+  while (c.open != nullptr) {
+    c.free = new (cut_one(size_class, c)) Block{c.free};
+    ++c.cached;
+  }
+  shelf().give_back(size_class, c, c.cached);
+  shelf().put(size_class, std::exchange(c.free, nullptr));
+  c.cached = c.least = 0;
 }
 
 struct Retirement {
   ~Retirement() {
     pool.retired = true;
     pool.frees_left = 1;
-    for (Pool::SizeClass& c : pool.classes) release(c, c.cached);
+    for (std::size_t i = 0; i < kClasses; ++i) {
+      if (pool.classes[i].free != nullptr || pool.classes[i].open != nullptr) retire(i, pool.classes[i]);
+    }
   }
 };
 
-// A burst leaves memory in the lists.  Of what nobody needed for a whole window half is given back.
+// Called before a thread keeps anything.
+void see_to_the_end() {
+  static thread_local Retirement retirement;
+  (void)retirement;
+}
+
+// A burst leaves memory in the lists.  Of what nobody needed for a whole window half is given back.  To look for whole chunks takes
+// a walk over the lists, so the longer they are the longer is the next window.
 void give_back_unneeded(Pool& p) noexcept {
-  for (Pool::SizeClass& c : p.classes) {
+  std::size_t cached = 0;
+  for (std::size_t i = 0; i < kClasses; ++i) {
+    SizeClass& c = p.classes[i];
     const std::size_t spare = c.least > kAlwaysKept ? c.least - kAlwaysKept : 0;
-    release(c, (spare + 1) / 2);
+    if (spare > 0) shelf().give_back(i, c, (spare + 1) / 2);
     c.least = c.cached;
+    cached += c.cached;
   }
+  p.frees_left = std::max(Pool::kWindow, cached);
 }
 
 }  // namespace
 
-constinit thread_local Pool pool;
+constinit thread_local Pool pool{.frees_left = 1};  // so the first block that it would keep comes to free_slowly
 
-void* allocate_from_heap(std::size_t size) {
-  ++pool.from_heap;
-  if (!Pool::serves(size)) return ::operator new(size);
-  static thread_local Retirement retirement;
-  (void)retirement;
-  return ::operator new((Pool::class_of(size) + 1) * Pool::kGranularity);
+void* allocate_slowly(std::size_t size) {
+  Pool& p = pool;
+  if (!Pool::serves(size)) {
+    ++p.from_heap;
+    return ::operator new(size);
+  }
+  see_to_the_end();
+  const std::size_t size_class = Pool::class_of(size);
+  SizeClass& c = p.classes[size_class];
+  if (c.open == nullptr) shelf().take(size_class, c);
+  if (c.free == nullptr && c.open == nullptr) {
+    ++p.from_heap;
+    c.open = shelf().make_chunk(size_class);
+  }
+  void* const block = c.free != nullptr ? take_one(c) : cut_one(size_class, c);
+  if (p.retired) retire(size_class, c);
+  return block;
 }
 
 void free_slowly(void* memory, std::size_t size) noexcept {
   Pool& p = pool;
-  if (Pool::serves(size)) p.frees_left = p.retired ? 1 : Pool::kWindow;
-  if (!Pool::serves(size) || p.retired) return ::operator delete(memory);
+  if (!Pool::serves(size)) return ::operator delete(memory);
+  if (p.retired) {
+    p.frees_left = 1;
+    return shelf().put(Pool::class_of(size), new (memory) Block{nullptr});
+  }
+  see_to_the_end();
   keep(p, memory, size);
   give_back_unneeded(p);
 }
 
-PoolStats pool_stats() noexcept { return {pool.allocations, pool.from_heap, pool.allocations - pool.frees}; }
+PoolStats pool_stats() noexcept {
+  return {pool.allocations, pool.from_heap, pool.allocations - pool.frees, shelf().bytes()};
+}
 
 }  // namespace twinloop::detail

@@ -25,11 +25,13 @@ StreamImpl::~StreamImpl() {
 
 // ---- notices
 
+// A read that is done is mostly followed by the next: that nothing is wanted meanwhile the transport hears at the next notice.
 void StreamImpl::on_ready(bool readable, bool writable) {
+  const bool wanted = wants_input();
   if (writable && !is_closed()) send_output();
   if (readable && !is_closed()) fill_input();
   if (!pending() && !reserved()) input_.shrink();
-  if (!is_closed()) update_interest();
+  if (!wanted) update_interest();
 }
 
 void StreamImpl::on_peer_end() {
@@ -54,7 +56,7 @@ void StreamImpl::update_interest() {
 void StreamImpl::note_peer_end() {
   if (peer_end_known_) return;
   peer_end_known_ = true;
-  if (!reason_) reason_ = Errc::end;
+  if (!reason_) reason_ = make_error_code(Errc::end);
   if (!waiters_) return;
   for (Promise<void>& watcher : std::exchange(waiters_->peer_ended, {})) watcher.set_value();
   if (!waiters_->half_open) queue_close_function();

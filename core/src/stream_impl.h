@@ -4,6 +4,7 @@
 // something other than the read are each behind a pointer that is null while there is nothing of the kind.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <deque>
 #include <memory>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "buffers.h"
+#include "small_error.h"
 #include "twinloop/detail/compiled_regex.h"
 #include "twinloop/ioloop.h"
 #include "twinloop/iostream.h"
@@ -34,35 +36,44 @@ enum class ReadKind : unsigned char {
   record
 };
 
-// What a read looks for: mostly so short that it needs no memory of its own.
-class Delimiter {
+// What a read is given besides its count: a delimiter, mostly so short that it needs no memory of its own, or memory to fill.
+class ReadArgument {
  public:
-  Delimiter() noexcept = default;
-  Delimiter(const Delimiter&) = delete;
-  Delimiter& operator=(const Delimiter&) = delete;
-  ~Delimiter() { clear(); }
+  ReadArgument() noexcept = default;
+  ReadArgument(const ReadArgument&) = delete;
+  ReadArgument& operator=(const ReadArgument&) = delete;
+  ~ReadArgument() { forget(); }
 
-  std::size_t size() const noexcept { return size_; }
-  std::string_view view() const noexcept { return {is_long() ? long_ : short_, size_}; }
-  void assign(std::string_view text) {
-    clear();
-    size_ = static_cast<std::uint32_t>(text.size());
-    if (is_long()) long_ = new char[size_];
-    text.copy(is_long() ? long_ : short_, size_);
+  void set_delimiter(std::string_view text) {
+    forget();
+    if (text.size() > sizeof short_) long_ = new std::string(text);
+    size_ = static_cast<std::uint8_t>(std::min(text.size(), kLong));
+    if (!is_long()) text.copy(short_, size_);
+  }
+  void set_memory(char* memory) noexcept {
+    forget();
+    memory_ = memory;
   }
 
+  std::string_view delimiter() const noexcept {
+    return is_long() ? std::string_view(*long_) : std::string_view(short_, size_);
+  }
+  char* memory() const noexcept { return memory_; }
+
  private:
-  bool is_long() const noexcept { return size_ > sizeof short_; }
-  void clear() noexcept {
-    if (is_long()) delete[] long_;
+  static constexpr std::size_t kLong = sizeof(char*) + 1;
+  bool is_long() const noexcept { return size_ == kLong; }
+  void forget() noexcept {
+    if (is_long()) delete long_;
     size_ = 0;
   }
 
   union {
     char short_[sizeof(char*)];
-    char* long_;
+    std::string* long_;
+    char* memory_;
   };
-  std::uint32_t size_ = 0;
+  std::uint8_t size_ = 0;
 };
 
 enum class Awaited : unsigned char { room, flushed, shut_down, input_end };
@@ -138,6 +149,7 @@ struct StreamOutput final : Pooled, TurnHook {
   StreamImpl& stream;
   OutputQueue queue;
 };
+static_assert(sizeof(StreamOutput) <= Pool::kLargest);
 
 // Its OperationBase is the pending read, or one that is done but not yet taken by its coroutine: then `progress_` bytes are set
 // aside at the front of the input, and stay there if the future is dropped.
@@ -173,7 +185,7 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   bool is_closed() const noexcept { return transport_ == nullptr; }
   bool input_ended() const noexcept { return peer_end_known_; }
   bool reading() const noexcept { return pending(); }
-  std::error_code error() const noexcept { return reason_; }
+  std::error_code error() const noexcept { return reason_.code(); }
   std::size_t buffered() const noexcept { return input_.size(); }
   std::size_t unsent() const noexcept { return queued() + (transport_ ? transport_->pending_output() : 0); }
   std::string description() const { return transport_ ? transport_->description() : std::string(); }
@@ -214,9 +226,10 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
 
   std::size_t queued() const noexcept { return output_ ? output_->queue.size() : 0; }
   OutputQueue& queue();
-  std::error_code write_refusal(std::size_t count) const noexcept;
-  Future<void> after_append(std::size_t count);
+  std::error_code write_refusal(std::size_t count, std::size_t held) const noexcept;
+  Future<void> after_append(std::size_t held);
   bool hand_down();
+  IoResult write_down();
   void settle_lent();
   void end_output();
   void settle_output();
@@ -239,12 +252,10 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   InputBuffer input_;
   std::unique_ptr<StreamOutput> output_;    // null while nothing is unsent
   std::unique_ptr<StreamWaiters> waiters_;  // null while there are none
-  std::error_code reason_;
 
   std::size_t count_ = 0;     // of the read: bytes wanted, or max_bytes
   std::size_t progress_ = 0;  // bytes known not to begin a delimiter; once done, bytes set aside
-  char* memory_ = nullptr;
-  Delimiter delimiter_;
+  [[no_unique_address]] ReadArgument argument_;  // what follows lies in the rest of its last word
   ReadKind kind_ = ReadKind::none;
   bool nothing_more_ : 1 = false;  // line, record: done because there is no more
   bool as_view_ : 1 = false;       // the result stays in the buffer
@@ -256,6 +267,7 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   bool shutdown_wanted_ : 1 = false;
   bool shutdown_done_ : 1 = false;
   bool write_blocked_ : 1 = false;
+  SmallError reason_;
 };
 
 void let_go(IOLoop* loop, std::unique_ptr<Transport> transport, std::error_code reason) noexcept;

@@ -56,8 +56,7 @@ void StreamImpl::begin_read(ReadKind kind, std::size_t count, std::string_view d
   input_.unpin();
   kind_ = kind;
   count_ = count;
-  delimiter_.assign(delimiter);
-  memory_ = memory;
+  memory != nullptr ? argument_.set_memory(memory) : argument_.set_delimiter(delimiter);
   progress_ = 0;
   if (settle_read()) return;
   fill_input();
@@ -98,8 +97,8 @@ bool StreamImpl::settle_read() {
 
 bool StreamImpl::settle_delimited() {
   const std::string_view bytes = input_.view();
-  const std::size_t delimiter = delimiter_.size();
-  const std::size_t found = bytes.find(delimiter_.view(), progress_);
+  const std::size_t delimiter = argument_.delimiter().size();
+  const std::size_t found = bytes.find(argument_.delimiter(), progress_);
   if (found != std::string_view::npos && found + delimiter <= count_) {
     complete_read(found + delimiter);
     return true;
@@ -151,7 +150,7 @@ bool StreamImpl::settle_at_end() {
     const bool cut = orderly && kind_ == ReadKind::record;
     if (kind_ == ReadKind::until_regex) forget_regex();
     kind_ = ReadKind::none;
-    fail_pending(cut ? make_error_code(Errc::truncated) : is_closed() ? reason_ : make_error_code(Errc::end));
+    fail_pending(cut ? make_error_code(Errc::truncated) : is_closed() ? reason_.code() : make_error_code(Errc::end));
   }
   return true;
 }
@@ -194,12 +193,12 @@ void StreamImpl::deliver(FutureBase& future) {
       break;
     case ReadKind::into:
     case ReadKind::some_into:
-      if (!bytes.empty()) std::memcpy(memory_, bytes.data(), bytes.size());
+      if (!bytes.empty()) std::memcpy(argument_.memory(), bytes.data(), bytes.size());
       OperationAccess::emplace<std::size_t>(future, bytes.size());
       break;
     case ReadKind::line:
     case ReadKind::record: {
-      const std::size_t mark = nothing_more_ ? 0 : delimiter_.size();
+      const std::size_t mark = nothing_more_ ? 0 : argument_.delimiter().size();
       const std::string_view item =
           kind == ReadKind::line ? without_line_end(bytes) : bytes.substr(0, bytes.size() - mark);
       as_view_ ? emplace_item<std::string_view>(future, item, nothing_more_)

@@ -11,10 +11,10 @@ constexpr std::size_t kPieces = 16;
 
 }  // namespace
 
-std::error_code StreamImpl::write_refusal(std::size_t count) const noexcept {
-  if (is_closed()) return reason_;
+// `held` bytes are unsent already.
+std::error_code StreamImpl::write_refusal(std::size_t count, std::size_t held) const noexcept {
+  if (is_closed()) return reason_.code();
   if (shutdown_wanted_) return Errc::local;
-  const std::size_t held = unsent();
   if (count > options_->max_write_buffer_size() || held > options_->max_write_buffer_size() - count) return Errc::limit;
   return {};
 }
@@ -27,9 +27,10 @@ OutputQueue& StreamImpl::queue() {
 template <class Bytes>
 Future<void> StreamImpl::write(Bytes&& bytes) {
   const std::size_t count = bytes.size();
-  if (const std::error_code refusal = write_refusal(count)) return Future<void>::failed(refusal);
+  const std::size_t held = unsent();
+  if (const std::error_code refusal = write_refusal(count, held)) return Future<void>::failed(refusal);
   if (count > 0) queue().append(std::forward<Bytes>(bytes));
-  return after_append(count);
+  return after_append(held + count);
 }
 template Future<void> StreamImpl::write(std::string_view&&);
 template Future<void> StreamImpl::write(std::string&&);
@@ -37,26 +38,27 @@ template Future<void> StreamImpl::write(std::string&&);
 Future<void> StreamImpl::write_pieces(std::span<const std::string_view> pieces) {
   std::size_t count = 0;
   for (const std::string_view piece : pieces) count += piece.size();
-  if (const std::error_code refusal = write_refusal(count)) return Future<void>::failed(refusal);
+  const std::size_t held = unsent();
+  if (const std::error_code refusal = write_refusal(count, held)) return Future<void>::failed(refusal);
   for (const std::string_view piece : pieces) {
     if (!piece.empty()) queue().append(piece);
   }
-  return after_append(count);
+  return after_append(held + count);
 }
 
 std::size_t StreamImpl::try_write(std::string_view bytes) {
-  if (write_refusal(0)) return 0;
-  const std::size_t most = std::min(options_->high_water_mark(), options_->max_write_buffer_size());
   const std::size_t held = unsent();
+  if (write_refusal(0, held)) return 0;
+  const std::size_t most = std::min(options_->high_water_mark(), options_->max_write_buffer_size());
   const std::size_t count = held < most ? std::min(bytes.size(), most - held) : 0;
   if (count == 0) return 0;
   queue().append(bytes.substr(0, count));
-  after_append(count).ignore();
+  after_append(held + count).ignore();
   return count;
 }
 
 Future<void> StreamImpl::write_borrowed(std::string_view bytes) {
-  if (const std::error_code refusal = write_refusal(bytes.size())) return Future<void>::failed(refusal);
+  if (const std::error_code refusal = write_refusal(bytes.size(), unsent())) return Future<void>::failed(refusal);
   if (bytes.empty()) return Future<void>::ready();
   queue().lend(bytes);
   StreamWaiters& all = waiters();
@@ -93,14 +95,16 @@ void LentWrite::on_dropped(OperationBase& operation) noexcept {
   delete &self;
 }
 
-Future<void> StreamImpl::after_append(std::size_t count) {
+// Now `held` bytes are unsent.
+Future<void> StreamImpl::after_append(std::size_t held) {
   if (!write_blocked_ && queued() > kSendAtOnce) {
     send_output();
-    if (is_closed()) return Future<void>::failed(reason_);
-  } else if (count > 0) {
+    if (is_closed()) return Future<void>::failed(reason_.code());
+    held = unsent();
+  } else if (output_) {
     loop_->add_flush(*output_);
   }
-  if (unsent() <= options_->high_water_mark()) return Future<void>::ready();
+  if (held <= options_->high_water_mark()) return Future<void>::ready();
   return wait_output(Awaited::room);
 }
 
@@ -110,14 +114,14 @@ Future<void> StreamImpl::wait_output(Awaited awaited) {
 }
 
 Future<void> StreamImpl::flush() {
-  if (is_closed()) return Future<void>::failed(reason_);
+  if (is_closed()) return Future<void>::failed(reason_.code());
   Future<void> done = wait_output(Awaited::flushed);
   send_output();
   return done;
 }
 
 Future<void> StreamImpl::shutdown_write() {
-  if (is_closed()) return Future<void>::failed(reason_);
+  if (is_closed()) return Future<void>::failed(reason_.code());
   Future<void> done = wait_output(Awaited::shut_down);
   shutdown_wanted_ = true;
   send_output();
@@ -138,11 +142,10 @@ void StreamImpl::send_output() {
 
 // False after a failure.
 bool StreamImpl::hand_down() {
-  std::array<ConstBytes, kPieces> pieces;
   OutputQueue& bytes = output_->queue;
   output_->unlink();
   while (!bytes.empty()) {
-    const IoResult result = transport_->write(std::span(pieces).first(bytes.gather(pieces)));
+    const IoResult result = write_down();
     if (result.status == IoStatus::error) return on_failure(result.error), false;
     if (result.status != IoStatus::ok) return write_blocked_ = true;
     bytes.consume(result.count);
@@ -153,6 +156,16 @@ bool StreamImpl::hand_down() {
   }
   output_.reset();
   return true;
+}
+
+IoResult StreamImpl::write_down() {
+  if (output_->queue.in_one_piece()) {
+    ConstBytes piece;
+    output_->queue.gather(std::span(&piece, 1));
+    return transport_->write(std::span(&piece, 1));
+  }
+  std::array<ConstBytes, kPieces> pieces;
+  return transport_->write(std::span(pieces).first(output_->queue.gather(pieces)));
 }
 
 void StreamImpl::settle_lent() {

@@ -6,34 +6,38 @@
 namespace twinloop {
 namespace detail {
 
-void Task::run() {
+void Task::run(Function<Future<void>()>& start) {
   try {
-    future_ = start();
+    future() = start();
   } catch (...) {
-    future_ = Future<void>::failed(std::current_exception());
+    future() = Future<void>::failed(std::current_exception());
   }
-  if (future_.done() || !future_.valid()) return completion_.wake();
-  OperationAccess::attach(future_, completion_);
+  if (done() || !valid()) return completion_.wake();
+  OperationAccess::attach(*this, completion_);
 }
 
 std::vector<Origin> Task::stack() const {
   std::vector<Origin> places;
-  for (const CoroutineBase* frame = CoroutineBase::of(future_); frame != nullptr; frame = frame->awaited()) {
+  for (const CoroutineBase* frame = CoroutineBase::of(future()); frame != nullptr; frame = frame->awaited()) {
     places.emplace_back("", frame->where());
   }
   return places;
 }
 
-void Task::finish(Task& task) {
-  const std::unique_ptr<Task> owned(&task);
-  owned->unlink();
-  if (!owned->future_.valid() || !OperationAccess::failed(owned->future_)) return;
-  const Location where = OperationAccess::failed_after(owned->future_);
-  const Failure failure = OperationAccess::take_failure(owned->future_);
+void Task::Completion::run(Waiter& waiter) {
+  FutureBase& future = *static_cast<Completion&>(waiter).awaiting_;
+  static_cast<Task&>(static_cast<Future<void>&>(future)).finish();
+}
+
+void Task::finish() {
+  const std::unique_ptr<Task> owned(this);
+  unlink();
+  if (!valid() || !OperationAccess::failed(*this)) return;
+  const Location where = OperationAccess::failed_after(*this);
+  const Failure failure = OperationAccess::take_failure(*this);
   if (is_ordinary_end(failure.code())) return;
-  const std::string place = owned->origin_.text();
-  log(LogLevel::error,
-      owned->what() + (place.empty() ? "" : ", " + place) + ", failed" + after(where) + ": " + failure.message(),
+  const std::string place = origin().text();
+  log(LogLevel::error, what() + (place.empty() ? "" : ", " + place) + ", failed" + after(where) + ": " + failure.message(),
       where);
 }
 

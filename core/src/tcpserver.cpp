@@ -19,16 +19,33 @@ struct Service {
   Condition ended;  // a connection did
 };
 
-struct Door {
-  std::shared_ptr<Service> service;
-  std::string url;
+// Where connections come in.  It lives as long as its listener and each of them: one pointer, because there may be many.
+class Door {
+ public:
+  Door(std::shared_ptr<Service> service, std::string url)
+      : shared_(new Shared{std::move(service), std::move(url), 1}) {}
+  Door(const Door& other) noexcept : shared_(other.shared_) { ++shared_->users; }
+  Door& operator=(const Door&) = delete;
+  ~Door() {
+    if (--shared_->users == 0) delete shared_;
+  }
+
+  Service& service() const noexcept { return *shared_->service; }
+  const std::string& url() const noexcept { return shared_->url; }
+
+ private:
+  struct Shared {
+    std::shared_ptr<Service> service;
+    std::string url;
+    std::size_t users;
+  };
+  Shared* shared_;
 };
 
 // A connection that runs by itself: the handler's coroutine and nothing around it, because there may be many.
 class Connection final : public detail::Task {
  public:
-  Connection(std::shared_ptr<const Door> door, IOStream stream) noexcept
-      : door_(std::move(door)), stream_(std::move(stream)) {
+  explicit Connection(const Door& door) noexcept : door_(door) {
     ++service().stats.accepted;
     ++service().stats.open;
   }
@@ -38,15 +55,13 @@ class Connection final : public detail::Task {
     service().ended.notify_all();
   }
 
-  Future<void> start() override { return service().handle_stream(std::move(stream_)); }
-  std::string what() const override { return "a handler of " + door_->url; }
-  const void* group() const noexcept override { return door_->service.get(); }
+  std::string what() const override { return "a handler of " + door_.url(); }
+  const void* group() const noexcept override { return &door_.service(); }
 
  private:
-  Service& service() const noexcept { return *door_->service; }
+  Service& service() const noexcept { return door_.service(); }
 
-  std::shared_ptr<const Door> door_;
-  IOStream stream_;
+  Door door_;
 };
 
 Future<void> wait_for_fewer(Service& service, std::size_t count) {
@@ -55,15 +70,15 @@ Future<void> wait_for_fewer(Service& service, std::size_t count) {
 
 // A handler's first run may stop or destroy the server, and with it this: so no handler begins inside the call of TCPServer::add,
 // and until the next co_await the listener, closed, is still there.
-Future<void> accept_for_ever(std::shared_ptr<Listener> listener, std::shared_ptr<const Door> door) {
-  Service& service = *door->service;
+Future<void> accept_for_ever(std::shared_ptr<Listener> listener, Door door) {
+  Service& service = door.service();
   co_await moment();
   for (;;) {
     IOStream stream = co_await listener->accept();
     if (service.stats.open >= service.options.max_connections()) {
       co_await wait_for_fewer(service, service.options.max_connections());
     }
-    IOLoop::current().adopt(new Connection(door, std::move(stream)));
+    IOLoop::current().adopt(new Connection(door), [&] { return service.handle_stream(std::move(stream)); });
   }
 }
 
@@ -71,8 +86,8 @@ Future<void> accept_for_ever(std::shared_ptr<Listener> listener, std::shared_ptr
 
 Future<void> serve(Listener listener, std::function<Future<void>(IOStream)> handle_stream) {
   auto service = std::make_shared<Service>(std::move(handle_stream), ServerOptions());
-  auto door = std::make_shared<const Door>(std::move(service), listener.url());
-  co_await accept_for_ever(std::make_shared<Listener>(std::move(listener)), std::move(door));
+  Door door(std::move(service), listener.url());
+  co_await accept_for_ever(std::make_shared<Listener>(std::move(listener)), door);
 }
 
 class TCPServer::Impl {
@@ -83,13 +98,13 @@ class TCPServer::Impl {
   std::string add(Listener listener) {
     stopped_.clear();
     const auto& opening = openings_.emplace_back(std::make_unique<Opening>(std::move(listener), service_));
-    return opening->door->url;
+    return opening->door.url();
   }
 
   std::vector<std::string> urls() const {
     std::vector<std::string> all;
     all.reserve(openings_.size());
-    for (const auto& opening : openings_) all.push_back(opening->door->url);
+    for (const auto& opening : openings_) all.push_back(opening->door.url());
     return all;
   }
 
@@ -106,14 +121,14 @@ class TCPServer::Impl {
   struct Opening {
     Opening(Listener l, std::shared_ptr<Service> service)
         : listener(std::make_shared<Listener>(std::move(l))),
-          door(std::make_shared<const Door>(std::move(service), listener->url())),
+          door(std::move(service), listener->url()),
           accepting(accept_for_ever(listener, door)) {}
     Opening(const Opening&) = delete;
     Opening& operator=(const Opening&) = delete;
     ~Opening() { listener->close(); }
 
     std::shared_ptr<Listener> listener;
-    std::shared_ptr<const Door> door;
+    Door door;
     Future<void> accepting;
   };
 

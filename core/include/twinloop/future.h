@@ -20,9 +20,39 @@ namespace twinloop {
 namespace detail {
 template <class T>
 class CoroutinePromise;
-template <class T>
-struct ResultAwaiter;
 void log_ignored_coroutine(const Location& where) noexcept;
+
+// Room for a value that is not always there.
+template <class T>
+class Room {
+ public:
+  Room() noexcept {}
+  Room(const Room&) = delete;
+  Room& operator=(const Room&) = delete;
+  ~Room() {}
+
+  template <class... Args>
+  void make(Args&&... args) {
+    new (&value_) T(std::forward<Args>(args)...);
+  }
+  void end() noexcept { value_.~T(); }
+  T&& take() noexcept { return std::move(value_); }
+
+ private:
+  union {
+    T value_;
+  };
+};
+
+// A Unit says nothing, and needs none.
+template <>
+class Room<Unit> {
+ public:
+  template <class... Args>
+  void make(Args&&...) noexcept {}
+  void end() noexcept {}
+  Unit take() noexcept { return {}; }
+};
 }  // namespace detail
 
 template <class T>
@@ -60,7 +90,7 @@ class [[nodiscard("a dropped Future cancels its work: await it, keep it, or spaw
   // Cancels the work it held before.  When the new work needs what the old one holds, assign Future{} first.
 
   ~Future() {
-    if (holds_value()) value_.~Stored();
+    if (holds_value()) room_.end();
     drop();
   }
   // Cancels unfinished work before it returns; work that is itself running (a coroutine that drops its own owner) ends at its
@@ -88,8 +118,8 @@ class [[nodiscard("a dropped Future cancels its work: await it, keep it, or spaw
     assert(done());
     deliver();
     if (!holds_value()) raise();
-    Stored value = std::move(value_);
-    value_.~Stored();
+    Stored value = room_.take();
+    room_.end();
     clear();
     if constexpr (!std::is_void_v<T>) return value;
   }
@@ -99,8 +129,8 @@ class [[nodiscard("a dropped Future cancels its work: await it, keep it, or spaw
     assert(done());
     deliver();
     if (!holds_value()) return take_failure();
-    Result<T> result(std::move(value_));
-    value_.~Stored();
+    Result<T> result(room_.take());
+    room_.end();
     clear();
     return result;
   }
@@ -132,29 +162,23 @@ class [[nodiscard("a dropped Future cancels its work: await it, keep it, or spaw
  private:
   friend class Promise<T>;
   friend class detail::CoroutinePromise<T>;
-  template <class>
-  friend struct detail::FutureAwaiter;
-  template <class>
-  friend struct detail::ResultAwaiter;
   friend struct detail::OperationAccess;
 
   explicit Future(detail::Producer& producer, Source source) noexcept : FutureBase(producer, source) {}
 
   void take_value(Future& other) noexcept {
     if (!holds_value()) return;
-    new (&value_) Stored(std::move(other.value_));
-    other.value_.~Stored();
+    room_.make(other.room_.take());
+    other.room_.end();
   }
 
   template <class... Args>
   void emplace(Args&&... args) {
-    new (&value_) Stored(std::forward<Args>(args)...);
+    room_.make(std::forward<Args>(args)...);
     complete_with_value();
   }
 
-  union {
-    Stored value_;
-  };
+  [[no_unique_address]] detail::Room<Stored> room_;
 };
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -205,9 +229,16 @@ class Promise : private detail::OperationBase {
   // False once the future was dropped: the work need not be done.
 };
 
+namespace detail {
 template <class T>
-detail::ResultAwaiter<T> as_result(Future<T>&& future) noexcept {
-  return {&future, nullptr};
+struct AsResult {
+  Future<T>* future;
+};
+}  // namespace detail
+
+template <class T>
+detail::AsResult<T> as_result(Future<T>&& future) noexcept {
+  return {&future};
 }
 // `Result<T> r = co_await as_result(f());` — never throws what `f` failed with.
 

@@ -220,8 +220,8 @@ class IOLoop {
   void count_lingering(int change) noexcept { lingering_ += change; }
   void arrange_turn();
   // Hosted: asks the host for the turn that is due.  Called after anything outside a turn that may have made work.
-  void adopt(detail::Task* task);
-  // Starts it and owns it until it ends.  A closed loop destroys it at once.
+  void adopt(detail::Task* task, detail::Function<Future<void>()> start);
+  // Owns the task until what it starts has ended.  A closed loop destroys it at once.
   template <class F>
   void for_each_task(F visit) {
     tasks_.for_each(std::move(visit));
@@ -341,14 +341,15 @@ Timeout IOLoop::call_at(TimePoint when, F&& callback, Origin origin) {
 template <class F, class... Args>
   requires std::invocable<std::decay_t<F>&, std::decay_t<Args>...>
 void IOLoop::spawn(F&& work, Args&&... args) {
-  adopt(detail::make_task(std::forward<F>(work), std::forward<Args>(args)...));
+  auto* task = new detail::TaskOf<F, Args...>(std::forward<F>(work), std::forward<Args>(args)...);
+  adopt(task, [task] { return task->start(); });
 }
 
 template <class F, class... Args>
 void IOLoop::spawn(const Origin& origin, F&& work, Args&&... args) {
-  detail::Task* task = detail::make_task(std::forward<F>(work), std::forward<Args>(args)...);
-  task->set_origin(origin);
-  adopt(task);
+  using Named = detail::NamedTask<detail::TaskOf<F, Args...>>;
+  auto* task = new Named(origin, std::forward<F>(work), std::forward<Args>(args)...);
+  adopt(task, [task] { return task->start(); });
 }
 
 template <class F>

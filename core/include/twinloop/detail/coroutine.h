@@ -29,12 +29,18 @@ class CoroutineBase : public Waiter, public detail::Producer {
 
   void sleep(std::coroutine_handle<> handle) noexcept { frame_ = handle.address(); }
 
-  void sleep_on(FutureBase& future, std::coroutine_handle<> handle) noexcept {
+  void await(FutureBase& future) noexcept { awaiting_ = &future; }
+  FutureBase& awaiting() const noexcept { return *awaiting_; }
+  void sleep_on_awaited(std::coroutine_handle<> handle) noexcept {
     frame_ = handle.address();
-    awaiting_ = &future;
-    if (future.pending()) return future.attach(*this);
+    if (awaiting_->pending()) return awaiting_->attach(*this);
     if (!linked()) Scheduler::current().defer(*this);
   }
+  FutureBase& awake() {
+    if (awaiting_ == nullptr) throw_error(Errc::cancelled, "a future was destroyed while a coroutine awaited it");
+    return *std::exchange(awaiting_, nullptr);
+  }
+  // The four steps of awaiting a future, by the awaiters below.
 
   void end_with(Failure failure, std::coroutine_handle<> handle) noexcept;
 
@@ -48,11 +54,6 @@ class CoroutineBase : public Waiter, public detail::Producer {
   }
   // The coroutine behind a future, or behind the one that this coroutine awaits; nullptr when there is none.  Also through a
   // time limit and the like, which stand for one future.
-
-  void awake() {
-    if (awaiting_ == nullptr) throw_error(Errc::cancelled, "a future was destroyed while a coroutine awaited it");
-    awaiting_ = nullptr;
-  }
 
  private:
   friend class Scheduler;
@@ -82,38 +83,25 @@ inline CoroutineBase* FutureBase::coroutine() const noexcept {
 
 namespace detail {
 
+// What it awaits the coroutine itself knows: an awaiter is one pointer of its frame.
 template <class T>
 struct FutureAwaiter {
-  Future<T>* future;
   CoroutineBase* self;
 
-  bool await_ready() noexcept {
-    if (future->valid() && !(future->done() && Scheduler::current().continue_inline())) return false;
-    self = nullptr;
-    return true;
+  bool await_ready() const noexcept {
+    const FutureBase& future = self->awaiting();
+    return !future.valid() || (future.done() && Scheduler::current().continue_inline());
   }
-  void await_suspend(std::coroutine_handle<> handle) noexcept { self->sleep_on(*future, handle); }
-  T await_resume() {
-    if (self != nullptr) self->awake();
-    return future->result();
-  }
+  void await_suspend(std::coroutine_handle<> handle) const noexcept { self->sleep_on_awaited(handle); }
+  T await_resume() const { return static_cast<Future<T>&>(self->awake()).result(); }
 };
 
 template <class T>
-struct ResultAwaiter {
-  Future<T>* future;
-  CoroutineBase* self;
-
-  bool await_ready() noexcept {
-    if (future->valid() && !(future->done() && Scheduler::current().continue_inline())) return false;
-    self = nullptr;
-    return true;
-  }
-  void await_suspend(std::coroutine_handle<> handle) noexcept { self->sleep_on(*future, handle); }
-  Result<T> await_resume() {
-    if (self != nullptr) self->awake();
-    return future->take_result();
-  }
+struct ResultAwaiter : private FutureAwaiter<T> {
+  explicit ResultAwaiter(CoroutineBase* coroutine) noexcept : FutureAwaiter<T>{coroutine} {}
+  using FutureAwaiter<T>::await_ready;
+  using FutureAwaiter<T>::await_suspend;
+  Result<T> await_resume() const { return static_cast<Future<T>&>(this->self->awake()).take_result(); }
 };
 
 // `co_await Fail(failure)` ends the coroutine with that failure; what stands behind it does not run.  As a throw, but cheap, and
@@ -205,7 +193,9 @@ template <class T>
 class OwnFutureAwaiter {
  public:
   OwnFutureAwaiter(Future<T> future, CoroutineBase& self) noexcept
-      : future_(std::move(future)), awaiter_{&future_, &self} {}
+      : future_(std::move(future)), awaiter_{&self} {
+    self.await(future_);
+  }
   OwnFutureAwaiter(const OwnFutureAwaiter&) = delete;
   OwnFutureAwaiter& operator=(const OwnFutureAwaiter&) = delete;
   ~OwnFutureAwaiter() = default;
@@ -225,17 +215,20 @@ class CoroutinePromiseBase : public CoroutineBase {
   template <class U>
   FutureAwaiter<U> await_transform(Future<U>&& future, Location where = Location::current()) noexcept {
     this->note(where);
-    return {&future, this};
+    this->await(future);
+    return {this};
   }
   template <class U>
   FutureAwaiter<U> await_transform(Future<U>& future, Location where = Location::current()) noexcept {
     this->note(where);
-    return {&future, this};
+    this->await(future);
+    return {this};
   }
   template <class U>
-  ResultAwaiter<U> await_transform(ResultAwaiter<U> awaiter, Location where = Location::current()) noexcept {
+  ResultAwaiter<U> await_transform(AsResult<U> wanted, Location where = Location::current()) noexcept {
     this->note(where);
-    return {awaiter.future, this};
+    this->await(*wanted.future);
+    return ResultAwaiter<U>(this);
   }
   template <class U>
   OwnFutureAwaiter<U> await_transform(SharedFuture<U> shared, Location where = Location::current()) {

@@ -39,8 +39,6 @@ class Producer {
 
 class Branch;
 struct OperationAccess;
-template <class T>
-struct FutureAwaiter;
 
 void log_unseen(const Failure& failure, const Location& where = {});
 std::string after(const Location& where);
@@ -150,8 +148,6 @@ class FutureBase {
   friend class CoroutineBase;
   friend class Scheduler;
   friend class detail::OperationBase;
-  template <class>
-  friend struct detail::FutureAwaiter;
   friend struct detail::OperationAccess;
 
   static constexpr std::uintptr_t kTagMask = 3;

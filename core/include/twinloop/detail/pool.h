@@ -1,4 +1,7 @@
 // Size-class free lists for what is allocated all the time: coroutine frames, tasks, timers.  One set a thread, no locks.
+//
+// What is not in the lists is cut from chunks, which the heap gives and gets back whole: a block has no header, and takes as many
+// bytes as it has.
 #pragma once
 
 #include <array>
@@ -13,24 +16,27 @@ namespace twinloop::detail {
 
 struct PoolStats {
   std::size_t allocations = 0;  // calls of pool_allocate on this thread
-  std::size_t from_heap = 0;    // those that had to ask operator new
-  std::size_t live = 0;
+  std::size_t from_heap = 0;    // how often it had to ask operator new
+  std::size_t live = 0;         // blocks
+  std::size_t chunk_bytes = 0;  // of all threads' chunks
 };
 PoolStats pool_stats() noexcept;
 
 // What the inline paths below need of a thread's lists.
 struct Pool {
-  static constexpr std::size_t kGranularity = 16;
+  static constexpr std::size_t kGranularity = 8;
   static constexpr std::size_t kLargest = 1024;
-  static constexpr unsigned kWindow = 4096;
+  static constexpr std::size_t kWindow = 4096;
 
   struct Block {
     Block* next;
   };
+  struct Chunk;
   struct SizeClass {
     Block* free = nullptr;
     std::size_t cached = 0;
     std::size_t least = 0;  // of cached, in this window: what nobody needed
+    Chunk* open = nullptr;  // the one that is not cut up yet
   };
 
   static constexpr bool serves(std::size_t size) noexcept { return TWINLOOP_POOLS && size - 1 < kLargest; }
@@ -40,8 +46,8 @@ struct Pool {
   std::size_t allocations = 0;
   std::size_t frees = 0;
   std::size_t from_heap = 0;
-  unsigned frees_left = kWindow;  // until memory that nobody needs is given back
-  bool retired = false;           // the thread is ending: everything goes to the heap
+  std::size_t frees_left = kWindow;  // until memory that nobody needs is given back
+  bool retired = false;              // the thread is ending: it keeps nothing any more
 };
 
 extern constinit thread_local Pool pool;
@@ -52,21 +58,22 @@ inline void keep(Pool& p, void* memory, std::size_t size) noexcept {
   ++c.cached;
 }
 
-void* allocate_from_heap(std::size_t size);
+void* allocate_slowly(std::size_t size);
 void free_slowly(void* memory, std::size_t size) noexcept;
 
 inline void* pool_allocate(std::size_t size) {
   Pool& p = pool;
   ++p.allocations;
-  if (!Pool::serves(size)) return allocate_from_heap(size);
+  if (!Pool::serves(size)) return allocate_slowly(size);
   Pool::SizeClass& c = p.classes[Pool::class_of(size)];
   Pool::Block* block = c.free;
-  if (block == nullptr) return allocate_from_heap(size);
+  if (block == nullptr) return allocate_slowly(size);
   c.free = block->next;
   if (--c.cached < c.least) c.least = c.cached;
   return block;
 }
-// Memory from this thread's free list of the size class, or from operator new.  Throws std::bad_alloc.
+// Memory from this thread's free list of the size class, or from operator new.  Throws std::bad_alloc.  Aligned as an object of
+// that size can need: to the largest power of two that divides the size, up to 16.
 
 inline void pool_free(void* memory, std::size_t size) noexcept {
   Pool& p = pool;

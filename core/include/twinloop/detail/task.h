@@ -38,54 +38,52 @@ class CloseHook : public ListNode {
   ~CloseHook() = default;
 };
 
-// A coroutine that goes on by itself: its callable, its arguments and its Future.
-class Task : public Pooled, public ListNode {
+// A coroutine that goes on by itself: its Future, and what to do when it ends.
+class Task : public Pooled, public ListNode, protected Future<void> {
  public:
-  virtual ~Task() = default;
-  virtual Future<void> start() = 0;
+  virtual ~Task() { cancel(); }
   virtual std::string what() const { return "a spawned coroutine"; }
   // For the message when it fails.
+  virtual Origin origin() const { return Origin("", {}); }
   virtual const void* group() const noexcept { return nullptr; }
   // Tasks with the same one can be cancelled together.
 
-  void run();
-  // Starts it; the task deletes itself when the coroutine ends, from the ready queue.
+  void run(Function<Future<void>()>& start);
+  // From now on the task deletes itself when the coroutine ends, from the ready queue.
 
-  void set_origin(const Origin& origin) noexcept { origin_ = origin; }
-  const Origin& origin() const noexcept { return origin_; }
   std::vector<Origin> stack() const;
   // Where its coroutines wait, the outermost first.
 
-  static void finish(Task& task);
-
  protected:
-  void cancel() noexcept { future_ = Future<void>(); }
+  void cancel() noexcept { future() = Future<void>(); }
   // First in a derived destructor: the coroutine uses what the derived class holds.
 
  private:
+  // Waits for the task's Future, which is how it finds the task.
   class Completion : public Waiter {
    public:
-    explicit Completion(Task& task) noexcept : Waiter(&Completion::run), task_(task) {}
+    explicit Completion(Future<void>& future) noexcept : Waiter(&Completion::run) { awaiting_ = &future; }
 
    private:
-    static void run(Waiter& waiter) { finish(static_cast<Completion&>(waiter).task_); }
-    Task& task_;
+    static void run(Waiter& waiter);
   };
 
-  Completion completion_{*this};
-  Future<void> future_;
-  Origin origin_{"", {}};
+  Future<void>& future() noexcept { return *this; }
+  const Future<void>& future() const noexcept { return *this; }
+  void finish();
+
+  Completion completion_{future()};
 };
 
 template <class F, class... Args>
-class CallableTask final : public Task {
+class CallableTask : public Task {
  public:
   template <class G, class... Brgs>
   explicit CallableTask(G&& callable, Brgs&&... args)
       : callable_(std::forward<G>(callable)), args_(std::forward<Brgs>(args)...) {}
   ~CallableTask() override { cancel(); }
 
-  Future<void> start() override {
+  Future<void> start() {
     return std::apply([this](Args&... args) { return std::invoke(callable_, std::move(args)...); }, args_);
   }
 
@@ -94,11 +92,20 @@ class CallableTask final : public Task {
   std::tuple<Args...> args_;
 };
 
+// One that says where it comes from.
+template <class T>
+class NamedTask final : public T {
+ public:
+  template <class... Parts>
+  explicit NamedTask(const Origin& origin, Parts&&... parts) : T(std::forward<Parts>(parts)...), origin_(origin) {}
+  Origin origin() const override { return origin_; }
+
+ private:
+  Origin origin_;
+};
+
 template <class F, class... Args>
-Task* make_task(F&& callable, Args&&... args) {
-  return new CallableTask<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(callable),
-                                                                  std::forward<Args>(args)...);
-}
+using TaskOf = CallableTask<std::decay_t<F>, std::decay_t<Args>...>;
 
 // A point in time at which fire() is called.  Intrusive: it knows its place in the heap.
 class Timer {

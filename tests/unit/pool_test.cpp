@@ -1,0 +1,77 @@
+// The free lists under frames and operations: what they keep, what they give back, and blocks that change threads.
+#include <catch2/catch_test_macros.hpp>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+#include "twinloop/detail/pool.h"
+
+using namespace twinloop::detail;
+
+namespace {
+
+constexpr std::size_t kSize = 200;
+constexpr std::size_t kBurst = 5'000;  // a megabyte
+
+std::vector<void*> allocate_many(std::size_t size, std::size_t count) {
+  std::vector<void*> blocks(count);
+  for (void*& block : blocks) block = pool_allocate(size);
+  return blocks;
+}
+
+void free_all(const std::vector<void*>& blocks, std::size_t size) {
+  for (void* block : blocks) pool_free(block, size);
+}
+
+// Long enough for several windows: what nobody needs meanwhile is unneeded.
+void work_on_with_little() {
+  for (std::size_t i = 0; i < 20 * Pool::kWindow; ++i) pool_free(pool_allocate(kSize), kSize);
+}
+
+}  // namespace
+
+TEST_CASE("a block is aligned to the largest power of two that divides its size, up to 16") {
+  for (std::size_t size = Pool::kGranularity; size <= Pool::kLargest; size += Pool::kGranularity) {
+    const std::vector<void*> blocks = allocate_many(size, 100);
+    const std::size_t alignment = size % 16 == 0 ? 16 : 8;
+    for (void* block : blocks) CHECK(reinterpret_cast<std::uintptr_t>(block) % alignment == 0);
+    free_all(blocks, size);
+  }
+}
+
+TEST_CASE("memory that a burst left in the free lists goes back to the heap") {
+  if (!TWINLOOP_POOLS) return;
+  const std::size_t before = pool_stats().chunk_bytes;
+  free_all(allocate_many(kSize, kBurst), kSize);
+  CHECK(pool_stats().chunk_bytes >= before + kBurst * kSize / 2);
+  work_on_with_little();
+  CHECK(pool_stats().chunk_bytes <= before + 64 * 1024);
+}
+
+TEST_CASE("blocks that are still in use keep their chunk, and their neighbours are used again") {
+  if (!TWINLOOP_POOLS) return;
+  std::vector<void*> blocks = allocate_many(kSize, kBurst);
+  std::vector<void*> kept;
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    if (i % 10 == 0) kept.push_back(blocks[i]);
+    else pool_free(blocks[i], kSize);
+  }
+  for (void* block : kept) *static_cast<std::size_t*>(block) = reinterpret_cast<std::size_t>(block);
+  work_on_with_little();
+  for (void* block : kept) CHECK(*static_cast<std::size_t*>(block) == reinterpret_cast<std::size_t>(block));
+  const std::size_t before = pool_stats().chunk_bytes;
+  free_all(allocate_many(kSize, kBurst / 2), kSize);
+  CHECK(pool_stats().chunk_bytes == before);
+  free_all(kept, kSize);
+}
+
+TEST_CASE("blocks may be freed on another thread, and what a thread leaves serves the others") {
+  if (!TWINLOOP_POOLS) return;
+  const std::size_t before = pool_stats().chunk_bytes;
+  for (int round = 0; round < 20; ++round) {
+    std::vector<void*> blocks;
+    std::thread([&blocks] { blocks = allocate_many(kSize, kBurst); }).join();
+    std::thread([&blocks] { free_all(blocks, kSize); }).join();
+  }
+  CHECK(pool_stats().chunk_bytes <= before + 64 * 1024);  // the last thread gave all of its own back, and those of the first
+}
