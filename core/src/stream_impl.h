@@ -261,8 +261,8 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
 void let_go(IOLoop* loop, std::unique_ptr<Transport> transport, std::error_code reason) noexcept;
 // Closes the transport at once and frees it after the events of this turn.
 
-void linger(IOLoop& loop, std::unique_ptr<Transport> transport, std::unique_ptr<StreamOutput> output,
-            Duration timeout) noexcept;
-// Goes on sending the output, if any, ends the sending side, waits for the peer's end, within the timeout.
+void linger(IOLoop& loop, std::unique_ptr<Transport> transport, std::unique_ptr<StreamOutput> output, Duration timeout,
+            std::error_code reason) noexcept;
+// Tells the peer the reason, where it can be told; goes on sending the output, if any, ends the sending side, waits for the peer's end, within the timeout.
 
 }  // namespace twinloop::detail
