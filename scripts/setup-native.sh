@@ -17,7 +17,7 @@ readonly TEST_PEERS=("${LIBUV[@]}" "${REGEX[@]}" socat=socat netcat-openbsd=nc c
   clang-format-19=clang-format-19 clang-tidy-19=clang-tidy-19
   libssl-dev=/usr/include/openssl/ssl.h openssl=openssl)
 # Servers that Debian starts when it installs them: CI gets them, a user's machine is asked first.
-readonly SERVER_PEERS=(nginx-light=/usr/sbin/nginx redis-server=redis-server
+readonly SERVER_PEERS=(nginx-light=/usr/sbin/nginx haproxy=/usr/sbin/haproxy redis-server=redis-server
   python3-websockets=/usr/lib/python3/dist-packages/websockets/version.py)
 readonly CATCH2_TOOLS=(dpkg-dev=dpkg-source xz-utils=xz)
 
