@@ -120,7 +120,7 @@ void append_groups(std::string& text, std::span<const unsigned> groups) {
 
 std::string v6_text(std::span<const std::uint8_t> bytes) {
   std::array<unsigned, kGroups> groups;
-  for (std::size_t i = 0; i < kGroups; ++i) groups[i] = bytes[2 * i] << 8U | bytes[2 * i + 1];
+  for (std::size_t i = 0; i < kGroups; ++i) groups[i] = 256U * bytes[2 * i] + bytes[2 * i + 1];
   const Run zeros = longest_zeros(groups);
   if (zeros.begin == 0 && zeros.end == 5 && groups[5] == 0xffff) return "::ffff:" + v4_text(bytes.subspan(12));
   std::string text;
