@@ -76,6 +76,7 @@ class TCPServer::Impl {
  public:
   Impl(std::function<Future<void>(IOStream)> handle_stream, const ServerOptions& options)
       : service_(std::make_shared<Service>(std::move(handle_stream), options)) {}
+  ~Impl() { close_all(); }
 
   std::string add(Listener listener) {
     stopped_.clear();
@@ -92,7 +93,7 @@ class TCPServer::Impl {
   }
 
   void stop() noexcept {
-    openings_.clear();
+    close_all();
     stopped_.set();
   }
 
@@ -108,6 +109,14 @@ class TCPServer::Impl {
     std::shared_ptr<const Door> door;
     Future<void> accepting;  // uses the two
   };
+
+  // A handler's first steps run inside the coroutine that accepts: what that uses must outlive this turn.
+  void close_all() noexcept {
+    for (const auto& opening : openings_) opening->listener.close();
+    IOLoop* loop = IOLoop::current_or_null();
+    if (loop != nullptr && !openings_.empty()) loop->add_callback([closed = std::move(openings_)] {});
+    openings_.clear();
+  }
 
   std::shared_ptr<Service> service_;
   std::vector<std::unique_ptr<Opening>> openings_;
