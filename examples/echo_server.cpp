@@ -1,11 +1,21 @@
 // Sends back what it receives, on any number of URLs: echo_server tcp://127.0.0.1:0 ws://127.0.0.1:9000/echo
+//
+// With --threads 4 that many loops serve them, each in a thread of its own; the system deals the connections out.
 #include <string>
 #include <vector>
 
 #include "command_line.h"
-#include "twinloop/net.h"
+#include "twinloop/loop_threads.h"
+#include "twinloop/systemd.h"
+#include "twinloop/tcpserver.h"
 
 using namespace twinloop;
+
+struct Service {
+  bool lines = false;
+  bool names_peers = false;
+  ListenOptions listening;
+};
 
 // Both run until the peer has gone: the read that fails then ends the coroutine, and with it the stream, which still delivers
 // what was written.  A view is what was read where it lies: nobody needs it longer than until the next read.
@@ -17,21 +27,60 @@ Future<void> echo_lines(IOStream stream) {
   for (;;) co_await stream.write(co_await stream.read_until_view("\n"));
 }
 
-Future<void> serve_urls(std::vector<std::string> urls, bool lines) {
-  std::vector<Future<void>> serving;
-  for (const std::string& url : urls) {
-    Listener listener = co_await listen(url);
-    announce(listener.url());
-    serving.push_back(serve(std::move(listener), lines ? echo_lines : echo_bytes));
-  }
-  for (Future<void>& each : serving) co_await each;
+Future<void> name_and_echo(IOStream stream) {
+  co_await stream.write("you are " + stream.peer_address() + "\n");
+  co_await echo_bytes(std::move(stream));
+}
+
+// Gives where it listens.
+Future<std::vector<std::string>> open_all(TCPServer& server, std::vector<std::string> urls, Service service) {
+  for (const std::string& url : urls) co_await server.listen(url, service.listening);
+  co_return server.urls();
+}
+
+TCPServer make_server(const Service& service) {
+  return TCPServer(service.names_peers ? name_and_echo : service.lines ? echo_lines : echo_bytes);
+}
+
+Future<void> serve_beside(std::vector<std::string> urls, Service service, Future<void> stop) {
+  TCPServer server = make_server(service);
+  co_await open_all(server, std::move(urls), service);
+  co_await std::move(stop);
+}
+
+// This thread is one of them, and the first: it finds the ports that the others share.
+Future<void> serve_urls(std::vector<std::string> urls, Service service, unsigned threads) {
+  if (threads > 1) service.listening.set_reuse_port(true);
+  TCPServer server = make_server(service);
+  const std::vector<std::string> real = co_await open_all(server, std::move(urls), service);
+  for (const std::string& url : real) announce(url);
+  if (threads <= 1) co_return co_await server.stopped();
+  LoopThreads others(threads - 1, [real, service](unsigned, Future<void> stop) {
+    return serve_beside(real, service, std::move(stop));
+  });
+  co_await others.finished();
 }
 
 int main(int argc, char** argv) {
   CLI::App app("Sends back what it receives.", "echo_server");
   std::vector<std::string> urls;
-  bool lines = false;
-  app.add_option("URL", urls, "Where to listen, as tcp://127.0.0.1:0 (port 0: any free one)")->required();
-  app.add_flag("--lines", lines, "Answer line by line");
-  return run_command(app, argc, argv, [&] { return serve_urls(urls, lines); });
+  Service service;
+  unsigned threads = 1;
+  bool inherits = false;
+  bool behind_proxies = false;
+  app.add_option("URL", urls, "Where to listen, as tcp://127.0.0.1:0 (port 0: any free one)");
+  app.add_flag("--lines", service.lines, "Answer line by line");
+  app.add_flag("--name-peers", service.names_peers, "Begin by telling each peer its address");
+  app.add_option("--threads", threads, "Loops, each in a thread of its own, that serve together")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--systemd", inherits, "Serve the sockets that systemd hands over");
+  app.add_flag("--proxy-protocol", behind_proxies, "Expect a header of the PROXY protocol on every connection");
+  return run_command(app, argc, argv, [&] {
+    if (inherits) {
+      for (const InheritedListener& listener : systemd_listeners()) urls.push_back(listener.url);
+    }
+    if (urls.empty()) throw Error(Errc::invalid_url, "echo_server: tell it where to listen");
+    service.listening.set_proxy_protocol(behind_proxies);
+    return serve_urls(urls, service, threads);
+  });
 }

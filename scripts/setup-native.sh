@@ -10,14 +10,15 @@ readonly BUILD_TOOLS=(g++=g++ cmake=cmake ninja-build=ninja pkg-config=pkg-confi
   libcli11-dev=/usr/include/CLI/CLI.hpp)
 readonly REGEX=(libre2-dev=/usr/include/re2/re2.h)
 readonly LIBUV=(libuv1-dev=/usr/include/uv.h)
+readonly CARES=(libc-ares-dev=/usr/include/ares.h)
 readonly BENCH_PEERS=("${LIBUV[@]}" libasio-dev=/usr/include/asio.hpp
   python3-tornado=/usr/lib/python3/dist-packages/tornado/version.py)
-readonly TEST_PEERS=("${LIBUV[@]}" "${REGEX[@]}" socat=socat netcat-openbsd=nc curl=curl brotli=brotli chromium=chromium
+readonly TEST_PEERS=("${LIBUV[@]}" "${REGEX[@]}" "${CARES[@]}" socat=socat netcat-openbsd=nc curl=curl brotli=brotli chromium=chromium
   clang-19=clang++-19 libclang-rt-19-dev=/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.tsan-*.a
   clang-format-19=clang-format-19 clang-tidy-19=clang-tidy-19
   libssl-dev=/usr/include/openssl/ssl.h openssl=openssl)
 # Servers that Debian starts when it installs them: CI gets them, a user's machine is asked first.
-readonly SERVER_PEERS=(nginx-light=/usr/sbin/nginx redis-server=redis-server
+readonly SERVER_PEERS=(nginx-light=/usr/sbin/nginx haproxy=/usr/sbin/haproxy redis-server=redis-server
   python3-websockets=/usr/lib/python3/dist-packages/websockets/version.py)
 readonly CATCH2_TOOLS=(dpkg-dev=dpkg-source xz-utils=xz)
 

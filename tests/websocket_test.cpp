@@ -406,6 +406,46 @@ TEST_CASE("a transport that is closed for a reason tells it to the peer") {
   });
 }
 
+namespace {
+
+// How a server's stream tells of an end that the peer's bytes made it choose, behind the answer that it had accepted.
+Future<void> expect_told(IOStream& client, IOStream& server, Errc reason, std::uint16_t code) {
+  co_await server.write("answer");
+  const Result<std::string> read = co_await as_result(server.read_until("\n", 100));
+  CHECK(read.reason() == reason);
+  const std::string heard = co_await client.read_until_close();
+  CHECK(heard == frame(0x82, "answer", false) + close_frame(code, false));
+}
+
+}  // namespace
+
+TEST_CASE("a stream that fails by itself tells the peer why, behind what it had accepted") {
+  run([]() -> Future<void> {
+    for (const bool in_band_end : {false, true}) {
+      for (const auto& [limit, reason, code] :
+           {std::tuple(100'000, Errc::unsatisfiable_read, 1009), std::tuple(50, Errc::overflow, 3009)}) {
+        auto [a, b] = make_pair_transports();
+        IOStream client(std::move(a));
+        WebSocketSetup setup(Role::server);
+        setup.in_band_end = in_band_end;
+        const StreamOptions options = StreamOptions().max_buffer_size(static_cast<std::size_t>(limit));
+        IOStream server(std::make_unique<WebSocketTransport>(std::move(b), std::move(setup)), options);
+        co_await client.write(frame(0x82, std::string(200, 'x')) + close_frame(1000));
+        co_await expect_told(client, server, reason, static_cast<std::uint16_t>(code));
+      }
+    }
+  });
+}
+
+TEST_CASE("an idle stream that is given up tells the peer that it goes away") {
+  run([]() -> Future<void> {
+    Ends ends = make_raw_client();
+    ends.server.set_idle_timeout(10ms);
+    const std::string heard = co_await ends.client.read_bytes(4);
+    CHECK(heard == close_frame(1001, false));
+  });
+}
+
 TEST_CASE("a failure while output is blocked still sends the frame that was begun, and the Close behind it") {
   run([]() -> Future<void> {
     Ends ends = make_raw_client();

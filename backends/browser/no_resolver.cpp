@@ -1,4 +1,5 @@
 // A browser resolves names by itself and tells nobody.
+#include "twinloop/cares.h"
 #include "twinloop/resolver.h"
 
 namespace twinloop {
@@ -14,5 +15,9 @@ class NoResolver final : public Resolver {
 }  // namespace
 
 std::shared_ptr<Resolver> system_resolver() { return std::make_shared<NoResolver>(); }
+
+std::shared_ptr<Resolver> cares_resolver(const std::string&) {
+  throw Error(Errc::not_supported, "cares_resolver: a browser resolves names by itself");
+}
 
 }  // namespace twinloop

@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "backends/posix/socket.h"
+#include "twinloop/error.h"
 
 namespace twinloop::detail {
 
@@ -18,6 +19,7 @@ class Attempts {
     context_ += address.text();
     error_ = error;
   }
+  Errc reason() const noexcept { return reason_of(error_); }
   [[noreturn]] void raise() const { throw_error(error_, context_); }
 
  private:

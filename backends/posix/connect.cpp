@@ -95,7 +95,8 @@ std::vector<Address> interleaved(const std::vector<Address>& addresses) {
 
 }  // namespace
 
-Future<std::unique_ptr<Transport>> connect_to_any(Reactor& reactor, std::string what, std::vector<Address> addresses) {
+Future<std::unique_ptr<Transport>> connect_to_any(Reactor& reactor, std::string what, std::vector<Address> addresses,
+                                                  Address source) {
   const std::vector<Address> order = interleaved(addresses);
   Attempts failures(std::move(what));
   Queue<Outcome> outcomes;
@@ -103,7 +104,7 @@ Future<std::unique_ptr<Transport>> connect_to_any(Reactor& reactor, std::string 
   std::size_t failed = 0;
   while (failed < order.size()) {
     const std::size_t next = attempts.size();
-    if (next < order.size()) attempts.push_back(report(connect_to(reactor, order[next]), next, outcomes));
+    if (next < order.size()) attempts.push_back(report(connect_to(reactor, order[next], source), next, outcomes));
     const bool last = attempts.size() == order.size();
     Future<Outcome> waiting = outcomes.get(last ? kNoTimeout : kHeadStart);
     Result<Outcome> outcome = co_await as_result(std::move(waiting));
@@ -116,10 +117,13 @@ Future<std::unique_ptr<Transport>> connect_to_any(Reactor& reactor, std::string 
   failures.raise();
 }
 
-Future<std::unique_ptr<Transport>> connect_to(Reactor& reactor, const Address& address) {
+Future<std::unique_ptr<Transport>> connect_to(Reactor& reactor, const Address& address, const Address& source) {
   using Connection = Future<std::unique_ptr<Transport>>;
   Result<Descriptor> socket = open_stream_socket(address);
   if (!socket.ok()) return Connection::failed(socket.failure());
+  if (source.family() != AF_UNSPEC && ::bind(socket->get(), source.get(), source.length()) != 0) {
+    return Connection::failed(from_errno(errno));
+  }
   const bool done = ::connect(socket->get(), address.get(), address.length()) == 0;
   const bool in_progress = !done && (errno == EINPROGRESS || errno == EINTR);
   if (!done && !in_progress) return Connection::failed(from_errno(errno));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <map>
@@ -17,7 +18,30 @@
 namespace twinloop {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+constexpr Clock::duration kFirstPause = std::chrono::milliseconds(10);
+constexpr Clock::duration kLongestPause =
+    std::chrono::seconds(1);  // also how long a child must live to have begun well
+
 std::optional<int> own_task_id;
+
+struct FailedChild {
+  int task;
+  Clock::duration lived;
+};
+
+// A child that fails as soon as it is made does so again: the pauses before new ones double until one has begun well.
+class Patience {
+ public:
+  void pause_after(Clock::duration lived) {
+    pause_ = lived >= kLongestPause ? Clock::duration::zero() : std::clamp(2 * pause_, kFirstPause, kLongestPause);
+    std::this_thread::sleep_for(pause_);
+  }
+
+ private:
+  Clock::duration pause_{};
+};
 
 // The processes that fork_processes has made, each with its task id.
 class Family {
@@ -25,14 +49,18 @@ class Family {
   bool start(int task);
   // True in the child.
 
-  bool empty() const noexcept { return tasks_.empty(); }
-  std::optional<int> wait_for_failure();
-  // The task of a child that failed; none when all have ended well.
+  bool empty() const noexcept { return children_.empty(); }
+  std::optional<FailedChild> wait_for_failure();
+  // None when all have ended well.
 
   void end_all() noexcept;
 
  private:
-  std::map<pid_t, int> tasks_;
+  struct Child {
+    int task;
+    Clock::time_point begun;
+  };
+  std::map<pid_t, Child> children_;
 };
 
 // What is buffered in stdio would be printed by every child.
@@ -45,7 +73,7 @@ bool Family::start(int task) {
     throw Error(detail::from_errno(error), "fork_processes");
   }
   if (pid > 0) {
-    tasks_.emplace(pid, task);
+    children_.emplace(pid, Child{task, Clock::now()});
     return false;
   }
   IOLoop::after_fork();
@@ -58,31 +86,31 @@ std::string describe_end(int status) {
   return "exited with status " + std::to_string(WEXITSTATUS(status));
 }
 
-std::optional<int> Family::wait_for_failure() {
-  while (!tasks_.empty()) {
+std::optional<FailedChild> Family::wait_for_failure() {
+  while (!children_.empty()) {
     int status = 0;
     const pid_t pid = ::waitpid(-1, &status, 0);
     if (pid == -1 && errno == EINTR) continue;
     if (pid == -1) throw Error(detail::from_errno(errno), "fork_processes: waiting for the children");
-    const auto found = tasks_.find(pid);
-    if (found == tasks_.end()) continue;  // a child from before
-    const int task = found->second;
-    tasks_.erase(found);
+    const auto found = children_.find(pid);
+    if (found == children_.end()) continue;  // a child from before
+    const Child child = found->second;
+    children_.erase(found);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
     log(LogLevel::warning,
-        "child " + std::to_string(task) + " (process " + std::to_string(pid) + ") " + describe_end(status));
-    return task;
+        "child " + std::to_string(child.task) + " (process " + std::to_string(pid) + ") " + describe_end(status));
+    return FailedChild{child.task, Clock::now() - child.begun};
   }
   return std::nullopt;
 }
 
 void Family::end_all() noexcept {
-  for (const auto& [pid, task] : tasks_) ::kill(pid, SIGTERM);
-  for (const auto& [pid, task] : tasks_) {
+  for (const auto& [pid, child] : children_) ::kill(pid, SIGTERM);
+  for (const auto& [pid, child] : children_) {
     while (::waitpid(pid, nullptr, 0) == -1 && errno == EINTR) {
     }
   }
-  tasks_.clear();
+  children_.clear();
 }
 
 }  // namespace
@@ -101,12 +129,14 @@ std::optional<int> fork_processes(int count, int max_restarts) {
     if (family.start(task)) return task;
   }
   int failures = 0;
-  while (const std::optional<int> failed = family.wait_for_failure()) {
+  Patience patience;
+  while (const std::optional<FailedChild> failed = family.wait_for_failure()) {
     if (++failures > max_restarts) {
       family.end_all();
       throw Error(Errc::limit, "fork_processes: children failed more than " + std::to_string(max_restarts) + " times");
     }
-    if (family.start(*failed)) return failed;
+    patience.pause_after(failed->lived);
+    if (family.start(failed->task)) return failed->task;
   }
   return std::nullopt;
 }

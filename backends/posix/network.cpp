@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "backends/posix/acceptor.h"
+#include "backends/posix/acceptor_group.h"
 #include "backends/posix/attempts.h"
 #include "backends/posix/connect.h"
 #include "backends/posix/datagrams.h"
@@ -21,6 +22,7 @@ namespace twinloop::detail {
 namespace {
 
 constexpr Duration kBacklogPause = std::chrono::milliseconds(5);
+constexpr unsigned kPortTries = 16;  // a port that is free at one address may be taken at the next
 
 void require_address(const std::string& what, const Url& url, const Resolution& resolution) {
   if (!resolution.addresses.empty()) return;
@@ -34,9 +36,8 @@ std::error_code share_port(int fd) noexcept {
 
 std::error_code bind_and_listen(int fd, const Address& address, ListenChoices choices) noexcept {
   const int on = 1;
-  const int off = 0;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (address.family() == AF_INET6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  if (address.family() == AF_INET6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   if (choices.reuse_port) {
     if (const std::error_code error = share_port(fd)) return error;
   }
@@ -45,12 +46,36 @@ std::error_code bind_and_listen(int fd, const Address& address, ListenChoices ch
   return {};
 }
 
+// This machine has no addresses of that kind (no IPv6, or not on the loopback interface).
+bool is_missing_here(const std::error_code& error) noexcept {
+  return error == std::error_code(EAFNOSUPPORT, std::system_category()) ||
+         error == std::error_code(EADDRNOTAVAIL, std::system_category());
+}
+
 Result<std::unique_ptr<Acceptor>> listen_at(Reactor& reactor, const Address& address, Url url, ListenChoices choices) {
   Result<Descriptor> socket = open_stream_socket(address);
   if (!socket.ok()) return socket.failure();
   if (const std::error_code error = bind_and_listen(socket->get(), address, choices)) return Failure(error);
   url.port = Address::of_socket(socket->get()).port();
   return PosixAcceptor::make(reactor, std::move(*socket), std::move(url));
+}
+
+// Listens on all of the addresses, at the port of the first where that is any free one.  Empty, and noted in `attempts`, where one
+// of them does not go.
+std::vector<std::unique_ptr<Acceptor>> listen_at_all(Reactor& reactor, const std::vector<Address>& addresses, Url url,
+                                                     ListenChoices choices, Attempts& attempts) {
+  std::vector<std::unique_ptr<Acceptor>> acceptors;
+  for (const Address& address : addresses) {
+    Result<std::unique_ptr<Acceptor>> acceptor = listen_at(reactor, address.at_port(url.port), url, choices);
+    if (acceptor.ok()) {
+      url.port = (*acceptor)->url().port;
+      acceptors.push_back(std::move(*acceptor));
+      continue;
+    }
+    attempts.note(address, acceptor.error());
+    if (!is_missing_here(acceptor.error())) return {};
+  }
+  return acceptors;
 }
 
 int socket_option(int fd, int option) noexcept {
@@ -82,6 +107,20 @@ std::string words_of(const Failure& failure) {
   return words;
 }
 
+// Where a connection is to come from; of no family when that is left to the system.
+Address source_of(const std::string& what, const ConnectOptions& options) {
+  if (options.source_address.empty()) return {};
+  const Resolution source = parse_addresses({options.source_address}, options.source_port);
+  if (!source.addresses.empty()) return source.addresses.front();
+  throw Error(Errc::invalid_url, what + ": the source address: " + source.problem);
+}
+
+void keep_family_of(const std::string& what, const Address& source, std::vector<Address>& addresses) {
+  if (source.family() == AF_UNSPEC) return;
+  std::erase_if(addresses, [&](const Address& address) { return address.family() != source.family(); });
+  if (addresses.empty()) throw Error(Errc::unreachable, what + ": it has no address of the kind of " + source.host());
+}
+
 // The address as the resolver of the program's own gave it, or as the system does.
 Future<Resolution> resolve_with(IOLoop& loop, std::shared_ptr<Resolver> resolver, std::string host,
                                 std::uint16_t port) {
@@ -110,7 +149,7 @@ Future<std::unique_ptr<Transport>> PosixNetwork::connect(Url url, const ConnectO
   if (url.scheme == "stdio") return connect_stdio(reactor_);
   if (url.scheme == "unix") return connect_unix(*this, std::move(url));
   if (url.scheme == "fd") return Future<std::unique_ptr<Transport>>::ready(adopt_stream(url));
-  return connect_tcp(*this, std::move(url), options.resolver);
+  return connect_tcp(*this, std::move(url), options);
 }
 
 Future<std::unique_ptr<Acceptor>> PosixNetwork::listen(Url url, const ListenOptions& options) {
@@ -129,12 +168,15 @@ Future<std::unique_ptr<DatagramSocket>> PosixNetwork::open_datagrams(const Url& 
 }
 
 Future<std::unique_ptr<Transport>> PosixNetwork::connect_tcp(PosixNetwork& self, Url url,
-                                                             std::shared_ptr<Resolver> resolver) {
+                                                             const ConnectOptions& options) {
   const std::string what = "connect " + url.to_string();
-  Future<Resolution> resolving = resolve_with(self.loop_, std::move(resolver), url.host, url.port);
+  const Address source = source_of(what, options);
+  Future<Resolution> resolving = resolve_with(self.loop_, options.resolver, url.host, url.port);
   Resolution resolution = co_await std::move(resolving);
   require_address(what, url, resolution);
-  Future<std::unique_ptr<Transport>> connecting = connect_to_any(self.reactor_, what, std::move(resolution.addresses));
+  keep_family_of(what, source, resolution.addresses);
+  Future<std::unique_ptr<Transport>> connecting =
+      connect_to_any(self.reactor_, what, std::move(resolution.addresses), source);
   co_return co_await std::move(connecting);
 }
 
@@ -195,13 +237,15 @@ Future<std::unique_ptr<Acceptor>> PosixNetwork::listen_tcp(PosixNetwork& self, U
   Future<Resolution> resolving = resolve(self.loop_, url.host, url.port, EmptyHost::every_address);
   const Resolution resolution = co_await std::move(resolving);
   require_address(what, url, resolution);
-  Attempts attempts(what);
-  for (const Address& address : resolution.addresses) {
-    Result<std::unique_ptr<Acceptor>> acceptor = listen_at(self.reactor_, address, url, choices);
-    if (acceptor.ok()) co_return std::move(*acceptor);
-    attempts.note(address, acceptor.error());
+  const bool any_port = url.port == 0 && resolution.addresses.size() > 1;
+  for (unsigned tries = any_port ? kPortTries : 1;; --tries) {
+    Attempts attempts(what);
+    std::vector<std::unique_ptr<Acceptor>> acceptors =
+        listen_at_all(self.reactor_, resolution.addresses, url, choices, attempts);
+    if (acceptors.size() == 1) co_return std::move(acceptors.front());
+    if (!acceptors.empty()) co_return std::make_unique<AcceptorGroup>(std::move(acceptors));
+    if (tries == 1 || attempts.reason() != Errc::in_use) attempts.raise();
   }
-  attempts.raise();
 }
 
 }  // namespace twinloop::detail

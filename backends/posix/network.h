@@ -6,10 +6,6 @@
 #include "backends/posix/resolver.h"
 #include "twinloop/backend.h"
 
-namespace twinloop {
-class Resolver;
-}
-
 namespace twinloop::detail {
 
 // What listen_tcp needs of the ListenOptions, which it outlives.
@@ -30,8 +26,7 @@ class PosixNetwork final : public Network {
   std::string_view alternatives() const noexcept override;
 
  private:
-  static Future<std::unique_ptr<Transport>> connect_tcp(PosixNetwork& self, Url url,
-                                                        std::shared_ptr<Resolver> resolver);
+  static Future<std::unique_ptr<Transport>> connect_tcp(PosixNetwork& self, Url url, const ConnectOptions& options);
   static Future<std::unique_ptr<Transport>> connect_unix(PosixNetwork& self, Url url);
   static Future<std::unique_ptr<Acceptor>> listen_tcp(PosixNetwork& self, Url url, ListenChoices choices);
   std::unique_ptr<Transport> adopt_stream(const Url& url);

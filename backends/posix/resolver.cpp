@@ -13,6 +13,11 @@
 namespace twinloop::detail {
 namespace {
 
+// A name may stand in /etc/hosts twice.
+void add_once(std::vector<Address>& addresses, const Address& address) {
+  if (std::ranges::find(addresses, address) == addresses.end()) addresses.push_back(address);
+}
+
 Resolution look_up(const std::string& host, std::uint16_t port, int flags) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
@@ -25,13 +30,13 @@ Resolution look_up(const std::string& host, std::uint16_t port, int flags) {
     return resolution;
   }
   for (const addrinfo* each = list; each != nullptr; each = each->ai_next) {
-    resolution.addresses.emplace_back(each->ai_addr, each->ai_addrlen);
+    add_once(resolution.addresses, Address(each->ai_addr, each->ai_addrlen));
   }
   ::freeaddrinfo(list);
   return resolution;
 }
 
-// "::" takes connections of both kinds and so comes first.
+// A datagram socket on "::" serves both kinds and so comes first.
 void put_ipv6_first(std::vector<Address>& addresses) {
   std::partition(addresses.begin(), addresses.end(), [](const Address& a) { return a.family() == AF_INET6; });
 }

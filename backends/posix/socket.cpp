@@ -76,6 +76,13 @@ std::uint16_t Address::port() const noexcept {
   return 0;
 }
 
+Address Address::at_port(std::uint16_t port) const noexcept {
+  Address address = *this;
+  if (family() == AF_INET) reinterpret_cast<sockaddr_in&>(address.storage_).sin_port = htons(port);
+  if (family() == AF_INET6) reinterpret_cast<sockaddr_in6&>(address.storage_).sin6_port = htons(port);
+  return address;
+}
+
 std::string Address::host() const {
   char host[INET6_ADDRSTRLEN] = "?";
   if (family() == AF_INET) {

@@ -28,6 +28,7 @@ class Address {
   const sockaddr* get() const noexcept { return reinterpret_cast<const sockaddr*>(&storage_); }
   socklen_t length() const noexcept { return length_; }
   std::uint16_t port() const noexcept;
+  Address at_port(std::uint16_t port) const noexcept;
 
   std::string host() const;
   // "127.0.0.1", "::1".

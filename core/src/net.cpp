@@ -140,6 +140,7 @@ class FilterListener final : public Listener::Impl {
 
   Url url() const override {
     Url real = Url::parse(below_.url()).value();
+    if (state_->filter.scheme != state_->url.scheme) return real;  // the PROXY protocol has no URL of its own
     real.scheme = state_->url.scheme;
     real.path = state_->url.path;
     return real;
@@ -199,16 +200,30 @@ class FilterListener final : public Listener::Impl {
   Future<void> pumping_;
 };
 
-Future<Listener> listen_url(Url url, ListenOptions options) {
-  Network& network = IOLoop::current().backend().network();
-  const Options stream_options(options.stream);
+// What a load balancer says about a connection stands below everything else that is spoken over it.
+const detail::SchemeEntry* find_proxy_protocol(const Url& url, const ListenOptions& options) {
+  if (!options.proxy_protocol) return nullptr;
+  const detail::SchemeEntry* proxy = find_scheme("proxy");
+  if (proxy != nullptr) return proxy;
+  throw Error(Errc::not_supported, "listen " + url.to_string() + ": the PROXY protocol is not spoken here");
+}
+
+Future<Listener> listen_raw(Url url, const ListenOptions& options) {
+  std::unique_ptr<Acceptor> acceptor;
   if (url.scheme == "pair") {
-    co_return Listener(
-        std::make_unique<RawListener>(detail::listen_pair(std::move(url)), stream_options, options.socket));
+    acceptor = detail::listen_pair(std::move(url));
+  } else {
+    acceptor = co_await IOLoop::current().backend().network().listen(std::move(url), options);
   }
-  if (network.carries(url.scheme)) {
-    std::unique_ptr<Acceptor> acceptor = co_await network.listen(url, options);
-    co_return Listener(std::make_unique<RawListener>(std::move(acceptor), stream_options, options.socket));
+  co_return Listener(std::make_unique<RawListener>(std::move(acceptor), Options(options.stream), options.socket));
+}
+
+Future<Listener> listen_url(Url url, ListenOptions options) {
+  if (url.scheme == "pair" || IOLoop::current().backend().network().carries(url.scheme)) {
+    const detail::SchemeEntry* proxy = find_proxy_protocol(url, options);
+    Listener raw = co_await listen_raw(url, options);
+    if (proxy == nullptr) co_return raw;
+    co_return Listener(std::make_unique<FilterListener>(std::move(raw), *proxy, std::move(url), std::move(options)));
   }
   const detail::SchemeEntry& filter = find_filter("listen", url);
   if (filter.check_listener != nullptr) filter.check_listener(url, options);

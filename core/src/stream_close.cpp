@@ -110,7 +110,7 @@ void StreamImpl::end(std::error_code reason, bool transport_usable) {
   }
   const bool all_done = !output_ && input_exhausted_ && shutdown_done_;
   if (transport_usable && loop_ != nullptr && !all_done) {
-    linger(*loop_, std::move(transport), std::move(output_), options_->linger_timeout());
+    linger(*loop_, std::move(transport), std::move(output_), options_->linger_timeout(), reason);
   } else {
     output_.reset();
     let_go(loop_, std::move(transport), transport_usable ? reason : make_error_code(Errc::cancelled));
@@ -277,8 +277,9 @@ class Linger final : public Pooled, public TransportListener, public CloseHook, 
 
 }  // namespace
 
-void linger(IOLoop& loop, std::unique_ptr<Transport> transport, std::unique_ptr<StreamOutput> output,
-            Duration timeout) noexcept {
+void linger(IOLoop& loop, std::unique_ptr<Transport> transport, std::unique_ptr<StreamOutput> output, Duration timeout,
+            std::error_code reason) noexcept {
+  if (reason_of(reason) != Errc::local) transport->explain_end(reason);
   auto* lingering = new Linger(loop, std::move(transport), std::move(output));
   lingering->begin(timeout);
 }

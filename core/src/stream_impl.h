@@ -253,8 +253,8 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   std::unique_ptr<StreamOutput> output_;    // null while nothing is unsent
   std::unique_ptr<StreamWaiters> waiters_;  // null while there are none
 
-  std::size_t count_ = 0;     // of the read: bytes wanted, or max_bytes
-  std::size_t progress_ = 0;  // bytes known not to begin a delimiter; once done, bytes set aside
+  std::size_t count_ = 0;                        // of the read: bytes wanted, or max_bytes
+  std::size_t progress_ = 0;                     // bytes known not to begin a delimiter; once done, bytes set aside
   [[no_unique_address]] ReadArgument argument_;  // what follows lies in the rest of its last word
   ReadKind kind_ = ReadKind::none;
   bool nothing_more_ : 1 = false;  // line, record: done because there is no more
@@ -273,8 +273,8 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
 void let_go(IOLoop* loop, std::unique_ptr<Transport> transport, std::error_code reason) noexcept;
 // Closes the transport at once and frees it after the events of this turn.
 
-void linger(IOLoop& loop, std::unique_ptr<Transport> transport, std::unique_ptr<StreamOutput> output,
-            Duration timeout) noexcept;
-// Goes on sending the output, if any, ends the sending side, waits for the peer's end, within the timeout.
+void linger(IOLoop& loop, std::unique_ptr<Transport> transport, std::unique_ptr<StreamOutput> output, Duration timeout,
+            std::error_code reason) noexcept;
+// Tells the peer the reason, where it can be told; goes on sending the output, if any, ends the sending side, waits for the peer's end, within the timeout.
 
 }  // namespace twinloop::detail

@@ -4,7 +4,6 @@
 #include <array>
 #include <cstring>
 
-#include "protocols/websocket/close_code.h"
 #include "twinloop/iostream.h"
 #include "twinloop/log.h"
 #include "twinloop/timing.h"
@@ -298,8 +297,8 @@ IoResult WebSocketTransport::flush() {
 IoResult WebSocketTransport::shutdown_write() {
   if (closed_) return IoResult::failed(Errc::local);
   if (output_failure_ && !close_received_) return IoResult::failed(output_failure_);
-  if (!in_band_end_ || close_received_) {
-    queue_close(close_code::kNormal);
+  if (!in_band_end_ || close_received_ || end_code_ != close_code::kNormal) {
+    queue_close(end_code_);
   } else if (!close_sent_ && !end_sent_) {
     end_sent_ = true;
     append_frame(Opcode::binary, {}, 0);
@@ -308,6 +307,8 @@ IoResult WebSocketTransport::shutdown_write() {
   if (result.status == IoStatus::error && close_received_) return IoResult::done();  // the peer needs no Close any more
   return result.status == IoStatus::ok ? lower_->flush() : result;
 }
+
+void WebSocketTransport::explain_end(std::error_code reason) noexcept { end_code_ = close_code_of(reason_of(reason)); }
 
 void WebSocketTransport::close_late() {
   queue_close(close_code::kNormal);

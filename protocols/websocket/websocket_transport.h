@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "protocols/websocket/close_code.h"
 #include "protocols/websocket/frame.h"
 #include "protocols/websocket/mask_source.h"
 #include "twinloop/ioloop.h"
@@ -40,6 +41,7 @@ class WebSocketTransport final : public Transport, private TransportListener, pr
   std::size_t pending_input() const noexcept override;
   std::size_t pending_output() const noexcept override;
   IoResult shutdown_write() override;
+  void explain_end(std::error_code reason) noexcept override;
   void close(std::error_code reason) noexcept override;
   // A reason other than `cancelled` (IOStream::abort) is told to the peer.  Where a Close is on its way, the transport below is
   // given to the loop, which lets go of it when the peer has had the chance to read: closing a socket with unread input would
@@ -121,6 +123,7 @@ class WebSocketTransport final : public Transport, private TransportListener, pr
   std::unique_ptr<KeepAlive> keep_alive_;  // where pings were asked for
   std::error_code input_failure_;
   std::error_code output_failure_;
+  std::uint16_t end_code_ = close_code::kNormal;  // of the Close that ends our sending side
   Role role_;
   bool in_band_end_ : 1;
   bool pong_due_ : 1 = false;     // the answer to the latest ping

@@ -129,6 +129,11 @@ Future<void> destroy_at_once(std::optional<TCPServer>& server, IOStream stream) 
   co_await stream.write("destroyed\n");
 }
 
+Future<void> stop_and_go_on(std::optional<TCPServer>& server, IOStream stream) {
+  server->stop();
+  co_await echo_lines(std::move(stream));
+}
+
 }  // namespace
 
 BEHAVIOUR("a handler may stop its server before its first co_await, with others waiting to be accepted",
@@ -155,6 +160,37 @@ BEHAVIOUR("a handler may destroy its server before its first co_await", Needs::n
   server->add(std::move(listener));
   const std::string answer = co_await client.read_until_close();
   expect_equal(answer, "destroyed\n");
+}
+
+BEHAVIOUR("a handler stops its server twice while forty clients wait, and nobody is left half accepted", kNetwork) {
+  std::optional<TCPServer> server;
+  server.emplace([&server](IOStream stream) { return stop_and_go_on(server, std::move(stream)); });
+  const std::string url = co_await server->listen("tcp://127.0.0.1:0");
+  std::vector<IOStream> clients;
+  std::vector<Future<IOStream>> connecting;
+  connecting.reserve(40);
+  for (int i = 0; i < 40; ++i) connecting.push_back(connect(url));
+  for (Future<IOStream>& each : connecting) {
+    Result<IOStream> client = co_await as_result(std::move(each));
+    if (client.ok()) clients.push_back(std::move(*client));
+  }
+  std::size_t served = 0;
+  for (IOStream& client : clients) {
+    const Result<std::string> answer = co_await as_result(ask(client, "still here\n"));
+    served += answer.ok() ? 1 : 0;
+  }
+  expect(served > 0, "the one that stopped it goes on");
+  expect_equal(served, server->stats().open);
+  server->stop();
+}
+
+BEHAVIOUR("a listener that was opened elsewhere is served like the server's own", Needs::nothing) {
+  TCPServer server(echo_lines);
+  Listener listener = co_await listen("pair:elsewhere");
+  const std::string url = server.add(std::move(listener));
+  expect_equal(url, "pair:elsewhere");
+  IOStream client = co_await connect(url);
+  co_await ask(client, "1\n");
 }
 
 BEHAVIOUR("the connections of a server that is destroyed go on", Needs::nothing) {

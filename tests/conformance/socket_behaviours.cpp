@@ -10,6 +10,7 @@
 #include <string>
 
 #include "fixtures.h"
+#include "twinloop/locks.h"
 #include "twinloop/tcpserver.h"
 #include "twinloop/timing.h"
 
@@ -327,4 +328,73 @@ BEHAVIOUR("an address that does not answer is overtaken by the next, and is give
   expect(IOLoop::current().clock() - begun >= 200ms, "the first one had its head start");
   co_await until_open(server, 1);
   expect_equal(open_descriptors(), open + 2);  // both ends of the winner
+}
+
+namespace {
+
+class NeverAnswers final : public Resolver {
+ public:
+  explicit NeverAnswers(bool& dropped) : dropped_(dropped) {}
+  Future<std::vector<std::string>> resolve(std::string) override { return wait_for_ever(dropped_); }
+
+ private:
+  struct Note {
+    ~Note() { dropped = true; }
+    bool& dropped;
+  };
+  static Future<std::vector<std::string>> wait_for_ever(bool& dropped) {
+    const Note note{dropped};
+    Event never;
+    co_await never.wait();
+    co_return std::vector<std::string>();
+  }
+  bool& dropped_;
+};
+
+}  // namespace
+
+BEHAVIOUR("a resolver that never answers is given up at connect's deadline", kSockets) {
+  bool dropped = false;
+  const ConnectOptions options =
+      ConnectOptions().set_resolver(std::make_shared<NeverAnswers>(dropped)).set_timeout(2ms);
+  const Result<IOStream> late = co_await as_result(connect("tcp://example.test:80", options));
+  expect(late.reason() == Errc::timeout, late.failure().message());
+  expect(dropped, "the question, too");
+}
+
+BEHAVIOUR("of several addresses the first that answers is the only one that is tried", kSockets) {
+  TCPServer first(echo);
+  TCPServer second(echo);
+  const std::string url = co_await first.listen("tcp://127.0.0.2:0");
+  co_await second.listen("tcp://127.0.0.3" + port_of(url));
+  const ConnectOptions both = with_host({"127.0.0.2", "127.0.0.3"});
+  for (int i = 0; i < 5; ++i) {
+    const IOStream stream = co_await connect("tcp://example.test" + port_of(url), both);
+    expect_equal(stream.peer_address(), url);
+  }
+  co_await until_open(first, 0);
+  expect_equal(first.stats().accepted, 5u);
+  expect_equal(second.stats().accepted, 0u);
+}
+
+BEHAVIOUR("of addresses of both kinds the one that somebody listens at is found, whichever comes first", kSockets) {
+  TCPServer server(echo);
+  const std::string url = co_await server.listen("tcp://127.0.0.1:0");
+  for (const std::vector<std::string>& hosts : {std::vector<std::string>{"::1", "127.0.0.1"}, {"127.0.0.1", "::1"}}) {
+    const ConnectOptions options = with_host(hosts);
+    const IOStream stream = co_await connect("tcp://example.test" + port_of(url), options);
+    expect_equal(stream.peer_address(), url);
+  }
+}
+
+BEHAVIOUR("connect's deadline gives up every address that does not answer", kSockets) {
+  Stuck one("tcp://127.0.0.2:0");
+  co_await one.fill();
+  Stuck other("tcp://127.0.0.3" + port_of(one.url()));
+  co_await other.fill();
+  const std::size_t open = open_descriptors();
+  const ConnectOptions both = with_host({"127.0.0.2", "127.0.0.3"}).set_timeout(300ms);
+  const Result<IOStream> late = co_await as_result(connect("tcp://example.test" + port_of(one.url()), both));
+  expect(late.reason() == Errc::timeout, late.failure().message());
+  expect_equal(open_descriptors(), open);
 }

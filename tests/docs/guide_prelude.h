@@ -9,9 +9,11 @@
 #include <thread>
 
 #include "twinloop/all.h"
+#include "twinloop/cares.h"
 #include "twinloop/executor.h"
 #include "twinloop/generator.h"
 #include "twinloop/locks.h"
+#include "twinloop/loop_threads.h"
 #include "twinloop/net.h"
 #include "twinloop/periodic.h"
 #include "twinloop/process.h"
@@ -24,13 +26,19 @@
 #include "twinloop/shared_future.h"
 #include "twinloop/shield.h"
 #include "twinloop/std_future.h"
+#include "twinloop/systemd.h"
 #include "twinloop/task_group.h"
 #include "twinloop/tasks.h"
+#include "twinloop/tcpserver.h"
 #include "twinloop/testing.h"
 #include "twinloop/timing.h"
 #include "twinloop/trace.h"
 #include "twinloop/udp.h"
 #include "twinloop/wait_iterator.h"
+
+#if __has_include("twinloop/tls.h")
+#include "twinloop/tls.h"
+#endif
 
 #if __has_include("twinloop/libuv.h")
 #include <uv.h>
@@ -47,3 +55,5 @@ using namespace twinloop;
 
 // Defined in the first block of coroutines.md, used in later ones.
 Future<std::string> ask(IOStream& stream, std::string question);
+// Defined in streams.md.
+Future<void> echo(IOStream stream);

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
 import { after, before, test } from 'node:test';
-import { all, bytes, freePort, missing, run, runNative, Stage, startServer, within } from './support.mjs';
+import { all, bin, bytes, freePort, missing, run, runNative, Stage, startServer, within } from './support.mjs';
 
 let stage, server, echo;
 
@@ -97,6 +97,35 @@ test("stream_cat reports a reset by a server of Node's", async () => {
   peer.close();
   assert.equal(status, 1);
   assert.match(error, /^stream_cat: tcp:\/\/127\.0\.0\.1:\d+: .*reset/);
+});
+
+test('four threads serve one port, and each connection is whole', async () => {
+  const many = await startServer('echo_server', ['--threads', '4', 'tcp://127.0.0.1:0'], 1);
+  const port = Number(new URL(many.urls[0].replace('tcp:', 'http:')).port);
+  const clients = Array.from({ length: 100 }, async (_, i) => {
+    const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    socket.end(`client ${i} `.repeat(1000));
+    assert.equal(String(await all(socket)), `client ${i} `.repeat(1000));
+  });
+  await within(Promise.all(clients), 'all the echoes');
+  assert.equal(await many.stop(), 0);
+});
+
+test('a socket that a supervisor opened is served', async () => {
+  const listener = net.createServer().listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const { port } = listener.address();
+  const child = spawn('/bin/sh', ['-c', 'LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=echo exec "$0" --systemd', bin('echo_server')],
+    { stdio: ['ignore', 'pipe', 'inherit', listener._handle.fd] });
+  const ended = once(child, 'close');
+  const [line] = await within(once(child.stdout, 'data'), 'the server listens');
+  listener.close();
+  assert.equal(String(line), `listening tcp://127.0.0.1:${port}\n`);
+  const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  socket.end('handed over');
+  assert.equal(String(await within(all(socket), 'the echo')), 'handed over');
+  child.kill('SIGTERM');
+  assert.deepEqual(await within(ended, 'the server ends'), [0, null]);
 });
 
 test('1,000 sockets at once, each with its own bytes', async () => {

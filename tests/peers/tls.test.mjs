@@ -1,5 +1,6 @@
 // TLS against nginx, curl, socat and Node's tls.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
@@ -87,6 +88,32 @@ test('socat over TLS gets back what it sends', { skip: missing('socat') }, async
   const { output } = await run('socat', ['-t', '30', '-', `OPENSSL:localhost:${echo.port},cafile=${pem.certificate}`], sent);
   assert.ok(output.equals(sent));
 });
+
+// Its input stays open until the echo is there: at its end s_client would leave at once.
+test('s_client verifies us and gets back what it sends', async () => {
+  const child = spawn('openssl', ['s_client', '-quiet', '-connect', echo.host, '-servername', 'localhost', '-verify_hostname', 'localhost',
+    '-CAfile', pem.certificate, '-verify_return_error'], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const ended = once(child, 'close');
+  const sent = 'line of text\n'.repeat(20_000);
+  child.stdin.write(sent);
+  let got = '';
+  await within(new Promise((done) => child.stdout.on('data', (chunk) => (got += chunk).length >= sent.length && done())), 'the echo');
+  assert.equal(got, sent);
+  child.kill('SIGTERM');
+  await within(ended, 's_client ends');
+});
+
+for (const version of ['-tls1_2', '-tls1_3']) {
+  test(`s_server (${version}) answers stream_cat, and takes its half-close for the end`, async () => {
+    const port = await freePort();
+    await stage.daemon('openssl', ['s_server', '-quiet', '-rev', version, '-accept', `127.0.0.1:${port}`, '-cert', pem.certificate,
+      '-key', pem.key], port);
+    const { status, output, error } = await runNative('stream_cat', [`tls://localhost:${port}`], 'stressed\nlived\n',
+      { env: { SSL_CERT_FILE: pem.certificate } });
+    assert.equal(status, 0, error);
+    assert.equal(output, 'desserts\ndevil\n');
+  });
+}
 
 // Its input is held open: nginx takes a client's close_notify for its leaving.
 test('nginx answers stream_cat over TLS', { skip: missing('nginx') }, async () => {

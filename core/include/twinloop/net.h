@@ -2,6 +2,7 @@
 // browser's WebSocket in a page), a table adds the filters that stand on them.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -38,6 +39,11 @@ struct ConnectOptions {
   ConnectOptions& add_header(std::string name, std::string value) {
     return headers.emplace_back(std::move(name), std::move(value)), *this;
   }
+  ConnectOptions& set_source(std::string address, std::uint16_t port = 0) {
+    return source_address = std::move(address), source_port = port, *this;
+  }
+  // From which address of this host ("192.0.2.7"), and which port of it, TCP connections are made; only addresses of the same family
+  // are then tried.  Where nobody can choose (a browser, unix:) it means nothing.
   ConnectOptions& set_resolver(std::shared_ptr<Resolver> how) { return resolver = std::move(how), *this; }
   ConnectOptions& set_websocket_ping(Duration interval, Duration patience = std::chrono::seconds(20)) {
     return websocket_ping = {interval, patience}, *this;
@@ -52,6 +58,8 @@ struct ConnectOptions {
   std::vector<std::pair<std::string, std::string>>
       headers;  // of a WebSocket's opening request; a browser cannot send any
   WebSocketPing websocket_ping;
+  std::string source_address;             // empty: the system chooses
+  std::uint16_t source_port = 0;          // 0: any free one
   std::shared_ptr<Resolver> resolver;     // null: the system's, in the loop's executor
   std::shared_ptr<detail::TlsState> tls;  // of tls:// and wss://; null: the system's authorities are trusted
 };
@@ -63,7 +71,14 @@ struct ListenOptions {
   // Of every connection that is accepted; where there is no socket (`pair:`) they mean nothing, and one that the socket refuses is
   // logged.
   ListenOptions& add_origin(std::string origin) { return origins.push_back(std::move(origin)), *this; }
+  ListenOptions& add_protocol(std::string protocol) { return protocols.push_back(std::move(protocol)), *this; }
   ListenOptions& set_handshake_timeout(Duration time) { return handshake_timeout = time, *this; }
+  ListenOptions& set_max_handshakes(std::size_t count) { return max_handshakes = count, *this; }
+  ListenOptions& set_backlog(int count) { return backlog = count, *this; }
+  ListenOptions& set_proxy_protocol(bool expected) { return proxy_protocol = expected, *this; }
+  // Every connection must begin with a header of the PROXY protocol, version 1 or 2, as HAProxy, nginx and the load balancers of
+  // clouds send it, within the handshake timeout; below TLS and WebSocket.  local_address() and peer_address() are then those it
+  // names.  Whoever can connect can claim any address: listen where only those proxies can, behind a firewall or on a unix: socket.
   ListenOptions& set_reuse_port(bool share) { return reuse_port = share, *this; }
   // Several listeners on one port, in this process or in others of this user, get connections in turn (SO_REUSEPORT).
   ListenOptions& set_unix_mode(unsigned mode) { return unix_mode = mode, *this; }
@@ -82,6 +97,7 @@ struct ListenOptions {
   std::size_t max_handshakes = 1024;  // connections that may be in their handshake at once
   int backlog = 1024;
   bool reuse_port = false;
+  bool proxy_protocol = false;
   unsigned unix_mode = 0600;  // of the file of unix:/path: who may connect
   std::shared_ptr<detail::TlsState> tls;
 };
@@ -114,7 +130,8 @@ class Listener {
 };
 
 Future<Listener> listen(std::string url, ListenOptions options = {});
-// Fails with in_use, denied, invalid_url, unknown_scheme, not_supported (a browser cannot listen, except on `pair:`).
+// On every address that the host has (an empty host: those of all interfaces, IPv4 and IPv6), all at the same port; kinds of address
+// that this machine lacks are left out.  Fails with in_use, denied, invalid_url, unknown_scheme, not_supported (a browser cannot listen, except on `pair:`).
 
 Future<void> serve(Listener listener, std::function<Future<void>(IOStream)> handle_stream);
 // Accepts for ever and lets each connection run by itself on the loop.  A handler's failure is logged and ends its connection

@@ -150,7 +150,8 @@ class Subprocess {
 std::optional<int> fork_processes(int count, int max_restarts = 100);
 // Makes `count` processes of this one (0: one for each processor).  Each of them goes on from here with its task id, 0 to
 // count - 1.  The original process stays inside until all of them have ended with status 0, and then gets no value.  A child that
-// fails or is ended by a signal is replaced by a new one with the same task id.
+// fails or is ended by a signal is replaced by a new one with the same task id: at once if it had run for a second, else after a
+// pause that doubles from 10 ms to a second.
 //
 //   const std::optional<int> task = fork_processes(0);
 //   if (!task) return 0;

@@ -75,6 +75,10 @@ class Transport {
   virtual IoResult shutdown_write() = 0;
   // Ends the sending side after what was taken: ok, would_block (call again when writable), not_supported or error.
 
+  virtual void explain_end(std::error_code) noexcept {}
+  // Why the stream above has ended, in front of the shutdown_write() that ends the sending side for good: told to the peer where the
+  // protocol has words for it (a WebSocket's close code).
+
   virtual void close(std::error_code reason) noexcept = 0;
   // Lets go at once: what was not handed down is lost.  Idempotent.  A reason other than `local` or `end` may be told to the peer.
 
