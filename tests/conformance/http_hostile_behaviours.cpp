@@ -98,8 +98,7 @@ BEHAVIOUR("HTTP hostile: each request of the corpus gets its statuses, whole and
   for (const Hostile& hostile : corpus) {
     for (const std::size_t piece : {std::size_t{100'000}, std::size_t{7}, std::size_t{1}}) {
       const std::string statuses = co_await statuses_for(site, hostile.bytes, piece);
-      if (statuses != hostile.statuses) std::printf("%s\n", (hostile.name+" "+std::to_string(piece)+" got "+statuses+" expected "+hostile.statuses).c_str());
-      if (0) expect(statuses == hostile.statuses, hostile.name + " in pieces of " + std::to_string(piece) + ": got '" +
+      expect(statuses == hostile.statuses, hostile.name + " in pieces of " + std::to_string(piece) + ": got '" +
                                                statuses + "', expected '" + hostile.statuses + "'");
     }
   }
@@ -137,7 +136,7 @@ BEHAVIOUR("HTTP hostile: a body's bytes are never taken for a request, whatever 
   });
   RawClient client = co_await site.open(kTcp);
   co_await client.send(post("/none", inner) + post("/some", inner) + post("/all", inner) +
-                       post_chunked("/none", "23\r\n" + inner + "\r\n\r\n0\r\n\r\n") + get("/last"));
+                       post_chunked("/none", "23\r\n" + inner + "\r\n0\r\n\r\n") + get("/last"));
   std::string statuses;
   for (int i = 0; i < 5; ++i) {
     const Reply reply = co_await client.reply();
