@@ -180,7 +180,7 @@ void InputBuffer::shrink() {
 
 // ---- OutputQueue
 
-OutputQueue::OutputQueue() : first_{spare_strings.take(), {}} {}
+OutputQueue::OutputQueue() : first_{spare_strings.take(), {}, {}} {}
 
 OutputQueue::~OutputQueue() { spare_strings.give_back(std::move(first_.own)); }
 
@@ -207,7 +207,7 @@ void OutputQueue::append(std::string_view bytes) {
   if (bytes.empty()) return;
   Piece& end = last();
   if (end.lent.data() != nullptr || end.own.size() + bytes.size() > std::max(kPiece, end.own.capacity())) {
-    return add(Piece{std::string(bytes), {}});
+    return add(Piece{std::string(bytes), {}, {}});
   }
   end.own.append(bytes);
   size_ += bytes.size();
@@ -215,21 +215,27 @@ void OutputQueue::append(std::string_view bytes) {
 
 void OutputQueue::append(std::string&& bytes) {
   if (bytes.size() < kJoinBelow) return append(std::string_view(bytes));
-  add(Piece{std::move(bytes), {}});
+  add(Piece{std::move(bytes), {}, {}});
+}
+
+void OutputQueue::append(std::shared_ptr<const std::string> bytes) {
+  if (bytes->size() < kShareFrom) return append(std::string_view(*bytes));
+  const std::string_view view = *bytes;
+  add(Piece{{}, view, std::move(bytes)});
 }
 
 void OutputQueue::lend(std::string_view bytes) {
-  if (!bytes.empty()) add(Piece{{}, bytes});
+  if (!bytes.empty()) add(Piece{{}, bytes, {}});
 }
 
 void OutputQueue::copy_lent(std::string_view bytes) {
   if (first_.lent.data() == bytes.data()) {
-    first_ = Piece{std::string(first_.lent.substr(sent_)), {}};
+    first_ = Piece{std::string(first_.lent.substr(sent_)), {}, {}};
     sent_ = 0;
   }
   for (std::size_t at = rest_ ? rest_->taken : 0; rest_ && at < rest_->pieces.size(); ++at) {
     Piece& piece = rest_->pieces[at];
-    if (piece.lent.data() == bytes.data()) piece = Piece{std::string(piece.lent), {}};
+    if (piece.lent.data() == bytes.data()) piece = Piece{std::string(piece.lent), {}, {}};
   }
 }
 
@@ -251,6 +257,7 @@ void OutputQueue::consume(std::size_t count) noexcept {
     if (!rest_ || rest_->empty()) {
       first_.own.clear();
       first_.lent = {};
+      first_.shared.reset();
       rest_.reset();
       return;
     }
