@@ -49,7 +49,6 @@ CloseFrame parse_close(std::string_view payload) noexcept {
 }
 
 std::string close_payload(std::uint16_t code, std::string_view text) {
-  if (code == kNone) return {};
   std::string payload{static_cast<char>(code >> 8), static_cast<char>(code & 0xff)};
   return payload.append(text);
 }

@@ -48,6 +48,6 @@ CloseFrame parse_close(std::string_view payload) noexcept;
 // Not valid: one byte only, a code that may not be sent, or a text that is no UTF-8.
 
 std::string close_payload(std::uint16_t code, std::string_view text = {});
-// Empty for a Close without a code.  `text` is at most kMaxCloseText bytes.
+// `text` is at most kMaxCloseText bytes.
 
 }  // namespace twinloop::detail

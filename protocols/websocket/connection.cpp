@@ -396,7 +396,7 @@ void WebSocketConnection::Impl::send_control(Opcode opcode, std::string_view pay
 
 void WebSocketConnection::Impl::send_close(std::uint16_t code, std::string_view reason) {
   if (std::exchange(close_sent_, true)) return;
-  send_control(Opcode::close, close_payload(code, reason));
+  send_control(Opcode::close, code == close_code::kNone ? std::string() : close_payload(code, reason));
 }
 
 // ---- ending
