@@ -41,7 +41,8 @@ bool client_takes(const std::string& answer, const WebSocketCompression& wish = 
 }
 
 struct Ends {
-  Ends(WebSocketConnection one, WebSocketConnection other) noexcept : client(std::move(one)), server(std::move(other)) {}
+  Ends(WebSocketConnection one, WebSocketConnection other) noexcept
+      : client(std::move(one)), server(std::move(other)) {}
   WebSocketConnection client;
   WebSocketConnection server;
 };
@@ -70,7 +71,8 @@ Raw make_raw(const DeflateAgreement& agreed = {}, std::size_t max_message = 1 <<
   ConnectionSetup setup(Role::server);
   setup.deflate = agreed;
   const WebSocketOptions options = compressed().set_max_message_size(max_message);
-  return {std::move(a), WebSocketConnection(std::make_unique<WebSocketConnection::Impl>(std::move(b), std::move(setup), options))};
+  return {std::move(a),
+          WebSocketConnection(std::make_unique<WebSocketConnection::Impl>(std::move(b), std::move(setup), options))};
 }
 
 std::string compressed_frame(int first, const std::string& payload) {
@@ -98,7 +100,8 @@ TEST_CASE("a server takes the first offer that it understands in every word") {
   CHECK(answer_to("permessage-deflate") == "permessage-deflate");
   CHECK(answer_to("permessage-deflate; client_max_window_bits") == "permessage-deflate");
   CHECK(answer_to("permessage-deflate; client_max_window_bits=10") == "permessage-deflate; client_max_window_bits=10");
-  CHECK(answer_to("permessage-deflate; server_max_window_bits=\"9\"") == "permessage-deflate; server_max_window_bits=9");
+  CHECK(answer_to("permessage-deflate; server_max_window_bits=\"9\"") ==
+        "permessage-deflate; server_max_window_bits=9");
   CHECK(answer_to("permessage-deflate; server_no_context_takeover; client_no_context_takeover") ==
         "permessage-deflate; server_no_context_takeover; client_no_context_takeover");
   CHECK(answer_to("permessage-deflate; unknown, permessage-deflate") == "permessage-deflate");
@@ -108,13 +111,14 @@ TEST_CASE("a server takes the first offer that it understands in every word") {
 }
 
 TEST_CASE("an offer with a parameter that is unknown, wrong or said twice is not taken") {
-  for (const char* bad : {"permessage-deflate; unknown", "permessage-deflate; unknown=1", "permessage-bzip2",
-                          "permessage-deflate; server_no_context_takeover=1", "permessage-deflate; server_max_window_bits",
-                          "permessage-deflate; server_max_window_bits=7", "permessage-deflate; server_max_window_bits=16",
-                          "permessage-deflate; server_max_window_bits=08", "permessage-deflate; server_max_window_bits=1x",
-                          "permessage-deflate; client_max_window_bits=0", "permessage-deflate; client_max_window_bits=99",
-                          "permessage-deflate; client_no_context_takeover; client_no_context_takeover",
-                          "permessage-deflate; client_max_window_bits; client_max_window_bits=9"}) {
+  for (const char* bad :
+       {"permessage-deflate; unknown", "permessage-deflate; unknown=1", "permessage-bzip2",
+        "permessage-deflate; server_no_context_takeover=1", "permessage-deflate; server_max_window_bits",
+        "permessage-deflate; server_max_window_bits=7", "permessage-deflate; server_max_window_bits=16",
+        "permessage-deflate; server_max_window_bits=08", "permessage-deflate; server_max_window_bits=1x",
+        "permessage-deflate; client_max_window_bits=0", "permessage-deflate; client_max_window_bits=99",
+        "permessage-deflate; client_no_context_takeover; client_no_context_takeover",
+        "permessage-deflate; client_max_window_bits; client_max_window_bits=9"}) {
     CAPTURE(bad);
     CHECK(answer_to(bad) == "none");
   }
@@ -131,7 +135,8 @@ TEST_CASE("a server's own wishes are in its answer") {
         "permessage-deflate; server_no_context_takeover; server_max_window_bits=11");
   const auto small = WebSocketCompression().set_client_max_window_bits(9);
   CHECK(answer_to("permessage-deflate", small) == "permessage-deflate");  // the client did not say that it could
-  CHECK(answer_to("permessage-deflate; client_max_window_bits", small) == "permessage-deflate; client_max_window_bits=9");
+  CHECK(answer_to("permessage-deflate; client_max_window_bits", small) ==
+        "permessage-deflate; client_max_window_bits=9");
 }
 
 TEST_CASE("a client takes only an answer to what it offered") {
@@ -248,10 +253,12 @@ TEST_CASE("the RFC's examples of compressed messages are understood") {
   run([]() -> Future<void> {
     Raw ends = make_raw();
     co_await ends.peer.write(compressed_frame(0x81, "\xf2\x48\xcd\xc9\xc9\x07\x00"s));
-    co_await ends.peer.write(compressed_frame(0x81, "\xf2\x00\x11\x00\x00"s));                              // refers to the first
-    co_await ends.peer.write(compressed_frame(0x81, "\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00"s));      // not compressed
-    co_await ends.peer.write(compressed_frame(0x81, "\xf3\x48\xcd\xc9\xc9\x07\x00\x00"s));                  // a last block
-    co_await ends.peer.write(compressed_frame(0x81, "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00"s));  // two blocks
+    co_await ends.peer.write(compressed_frame(0x81, "\xf2\x00\x11\x00\x00"s));  // refers to the first
+    co_await ends.peer.write(
+        compressed_frame(0x81, "\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00"s));           // not compressed
+    co_await ends.peer.write(compressed_frame(0x81, "\xf3\x48\xcd\xc9\xc9\x07\x00\x00"s));  // a last block
+    co_await ends.peer.write(
+        compressed_frame(0x81, "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00"s));  // two blocks
     for (int i = 0; i < 5; ++i) {
       const auto message = co_await ends.server.read_message();
       CHECK(message->data == "Hello");
@@ -291,7 +298,8 @@ TEST_CASE("a compression bomb is closed with 1009, and takes no more memory than
 
 TEST_CASE("what does not decompress is closed with 1007, and so is text that decompresses to no UTF-8") {
   run([]() -> Future<void> {
-    for (const std::string& payload : {"\xff\xff\xff"s, "\x06garbage"s, deflated("\xed\xa0\x80"), deflated("cut \xe2\x82")}) {
+    for (const std::string& payload :
+         {"\xff\xff\xff"s, "\x06garbage"s, deflated("\xed\xa0\x80"), deflated("cut \xe2\x82")}) {
       Raw ends = make_raw();
       co_await ends.peer.write(compressed_frame(0x81, payload));
       const Errc reason = co_await failure_of(ends.server);

@@ -108,7 +108,7 @@ void WebSocketConnection::Impl::stir() {
 void WebSocketConnection::Impl::receive(std::string_view bytes) noexcept {
   initial_ = std::string();
   rest_ = as_writable(bytes);
-  if (keep_alive_ != nullptr) keep_alive_->heard = true;
+  if (keep_alive_ != nullptr) note_peer();
 }
 
 void WebSocketConnection::Impl::advance() {
@@ -487,6 +487,15 @@ Future<void> WebSocketConnection::Impl::watch_peer(Impl& self) {
 std::uint16_t WebSocketConnection::Impl::close_code() const noexcept {
   if (peer_code_ != 0) return peer_code_;
   return ended_ ? close_code::kAbnormal : 0;
+}
+
+// An answer begins a new period of silence.
+void WebSocketConnection::Impl::note_peer() noexcept {
+  KeepAlive& look = *keep_alive_;
+  look.heard = !look.asked;
+  if (!std::exchange(look.asked, false) || !look.scheduled()) return;
+  loop_.remove_timer(look);
+  loop_.add_timer(look, loop_.clock() + look.ping.interval);
 }
 
 // A peer is silent only where somebody listens: what waits in front of a message that nobody wants may be its answer.

@@ -135,6 +135,7 @@ class WebSocketConnection::Impl final : private detail::OperationBase, private d
   void lose(std::error_code error);
   void end(Failure failure);
   void settle_closed();
+  void note_peer() noexcept;
   void look_for_peer();
   void give_up_closing();
 
