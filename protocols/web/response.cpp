@@ -128,6 +128,11 @@ void RequestHandler::write(std::string_view bytes) {
   state_->output.append(bytes);
 }
 
+void RequestHandler::write(std::string&& bytes) {
+  if (state_->finished || !state_->output.empty()) return write(std::string_view(bytes));
+  state_->output = std::move(bytes);
+}
+
 // The headers of a response that is known whole: 304 where the client has it, else compressed where that is wanted.
 void RequestHandler::prepare_whole_response() {
   HandlerState& state = *state_;

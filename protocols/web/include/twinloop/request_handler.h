@@ -152,7 +152,9 @@ class RequestHandler {
   // Readable by the client, but not forgeable.  30 days, unless the options say otherwise.
 
   void write(std::string_view bytes);
-  // Copied.  Throws Error(protocol) after finish().
+  void write(std::string&& bytes);
+  void write(const char* text) { write(std::string_view(text)); }
+  // Copied, or taken over.  Throws Error(protocol) after finish().
   Future<void> flush();
   // Sends headers, when they were not sent, and what was written; after that they cannot be changed.  Completes when the bytes are
   // accepted: awaiting it holds a producer back while its client is slow.  Fails with StreamClosedError once the client has gone.
