@@ -63,7 +63,7 @@ RouteEntry make_route(Args... args) {
   RouteEntry entry;
   entry.traits = handler_traits<H>();
   entry.make = [args = std::make_tuple(std::move(args)...)]() -> std::unique_ptr<RequestHandler> {
-    return std::apply([](const auto&... each) { return std::make_unique<H>(each...); }, args);
+    return std::apply([](auto&... each) { return std::make_unique<H>(each...); }, args);
   };
   return entry;
 }
