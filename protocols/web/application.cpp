@@ -38,12 +38,18 @@ class Ending {
 
   void listen() {
     listens_ = true;
-    state_.request.set_close_callback([this] { gone(); });
+    state_.request.set_close_callback([this] { client_left(); });
   }
 
   void gone() noexcept {
     if (std::exchange(state_.ended, true)) return;
     call_hook("on_connection_close", [this] { state_.handler->on_connection_close(); });
+  }
+
+  // A flush that waits for it would wait for ever, where all it did was to end its sending side.
+  void client_left() noexcept {
+    gone();
+    state_.request.stream().close();
   }
 
   void finished() noexcept {

@@ -164,7 +164,7 @@ Future<void> RequestHandler::finish(std::string_view last) {
   state.finished = true;
   state.headers_written = true;
   if (state.reason.empty() && !state.headers.contains("Content-Length")) {
-    return request().respond(state.status, std::move(state.headers), std::move(state.output));
+    return request().respond(state.status, state.headers, std::move(state.output));
   }
   return send_all();
 }
@@ -175,7 +175,7 @@ Future<void> RequestHandler::send_all() {
   if (!request().headers_written()) {
     const bool counted = state.headers.contains("Content-Length");
     if (has_body(state.status) && !counted) state.headers.set("Content-Length", std::to_string(state.output.size()));
-    co_await request().write_headers(state.status, std::move(state.headers), state.reason);
+    co_await request().write_headers(state.status, state.headers, state.reason);
   } else if (state.gzip) {
     state.output = state.gzip->encode(state.output, true);
   }
@@ -201,7 +201,7 @@ Future<void> RequestHandler::flush() {
 Future<void> RequestHandler::send_first(std::string chunk) {
   HandlerState& state = *state_;
   if (state.gzip && !chunk.empty()) chunk = state.gzip->encode(chunk, false);
-  co_await request().write_headers(state.status, std::move(state.headers), state.reason);
+  co_await request().write_headers(state.status, state.headers, state.reason);
   if (!chunk.empty() && request().method() != "HEAD") co_await request().write(chunk);
 }
 
