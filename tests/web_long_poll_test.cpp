@@ -86,7 +86,8 @@ Future<void> watch_them_go(std::string backend, std::size_t count) {
   Noticed noticed;
   Application app;
   app.add<Wait>("/wait", std::ref(noticed));
-  const std::string url = co_await app.listen("tcp://127.0.0.1:0");
+  const std::string listening = co_await app.listen("http://127.0.0.1:0");
+  const std::string url = "tcp" + listening.substr(4);
   std::vector<IOStream> clients;
   for (std::size_t i = 0; i < count; ++i) {
     clients.push_back(co_await connect(url));
