@@ -34,10 +34,18 @@ class LineWatch {
       if (std::exchange(at_line_start_, false) && lines_ > 0 && !may_fold && (bytes[0] == ' ' || bytes[0] == '\t')) {
         return "a folded header line";
       }
-      const std::size_t feed = std::min(bytes.find('\n'), bytes.size());
-      const std::string_view line = bytes.substr(0, feed);
-      if (const char* wrong = look_at_line(line, feed < bytes.size())) return wrong;
-      bytes.remove_prefix(std::min(feed + 1, bytes.size()));
+      const std::size_t size = find_line_end(bytes);
+      if (after_return_ && (size > 0 || bytes[0] != '\n')) return "a carriage return that ends no line";
+      if (lines_ == 0) note_first_line(bytes.substr(0, size));
+      bytes.remove_prefix(size);
+      if (bytes.empty()) return nullptr;
+      if (bytes[0] == '\n') {
+        if (!std::exchange(after_return_, false)) return "a line feed without a carriage return";
+        end_line();
+      } else {
+        after_return_ = true;
+      }
+      bytes.remove_prefix(1);
     }
     return nullptr;
   }
@@ -46,18 +54,26 @@ class LineWatch {
   std::string_view first_line_end() const noexcept { return first_line_end_; }
 
  private:
-  const char* look_at_line(std::string_view line, bool ended) {
-    if (after_return_ && !line.empty()) return "a carriage return that ends no line";
-    const std::size_t carriage = line.find('\r');
-    if (carriage != std::string_view::npos && carriage + 1 != line.size()) return "a carriage return that ends no line";
-    const bool returned = after_return_ || carriage != std::string_view::npos;
-    if (lines_ == 0) note_first_line(line.substr(0, carriage));
-    after_return_ = returned && !ended;
-    if (!ended) return nullptr;
-    if (!returned) return "a line feed without a carriage return";
+  // Where the first carriage return or line feed is.  Nothing else in a head is less than 0x0e but a tab, so that eight bytes are
+  // looked at together.
+  static std::size_t find_line_end(std::string_view bytes) noexcept {
+    constexpr std::uint64_t kOnes = 0x0101010101010101;
+    std::size_t at = 0;
+    for (; at + 8 <= bytes.size(); at += 8) {
+      std::uint64_t eight;
+      std::memcpy(&eight, bytes.data() + at, 8);
+      if (((eight - kOnes * 0x0e) & ~eight & (kOnes * 0x80)) == 0) continue;
+      for (std::size_t i = at; i < at + 8; ++i) {
+        if (bytes[i] == '\r' || bytes[i] == '\n') return i;
+      }
+    }
+    while (at < bytes.size() && bytes[at] != '\r' && bytes[at] != '\n') ++at;
+    return at;
+  }
+
+  void end_line() noexcept {
     if (first_line_size_ > 0) ++lines_;  // empty lines in front of a message do not count
     at_line_start_ = true;
-    return nullptr;
   }
 
   void note_first_line(std::string_view piece) {
@@ -74,10 +90,15 @@ class LineWatch {
   bool at_line_start_ = true;
 };
 
-bool is_host_character(char c) noexcept {
-  const auto byte = static_cast<unsigned char>(c);
-  return byte > ' ' && byte < 0x7f && std::strchr("\"#,/<>?@\\^`{|}", c) == nullptr;
+constexpr std::array<bool, 256> make_host_table() {
+  std::array<bool, 256> table{};
+  for (unsigned char c = '!'; c < 0x7f; ++c) table[c] = true;
+  for (const char c : std::string_view("\"#,/<>?@\\^`{|}")) table[static_cast<unsigned char>(c)] = false;
+  return table;
 }
+constexpr std::array<bool, 256> kHostCharacter = make_host_table();
+
+bool is_host_character(char c) noexcept { return kHostCharacter[static_cast<unsigned char>(c)]; }
 
 // Host = uri-host [":" port], also empty (RFC 9110 §7.2).
 bool is_host(std::string_view host) noexcept {

@@ -486,7 +486,7 @@ Future<void> WebSocketConnection::Impl::watch_peer(Impl& self) {
 
 std::uint16_t WebSocketConnection::Impl::close_code() const noexcept {
   if (peer_code_ != 0) return peer_code_;
-  return ended_ ? close_code::kAbnormal : 0;
+  return ended_ || peer_gone_ ? close_code::kAbnormal : 0;
 }
 
 // An answer begins a new period of silence.

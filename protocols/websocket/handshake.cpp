@@ -21,16 +21,6 @@ std::string_view without_port(std::string_view authority, std::string_view port)
   return authority;
 }
 
-bool is_own_origin(std::string_view origin, std::string_view host) noexcept {
-  const std::size_t slashes = origin.find("://");
-  if (slashes == std::string_view::npos) return false;
-  const std::string_view scheme = origin.substr(0, slashes);
-  const std::string_view port = same_ignoring_case(scheme, "https")  ? ":443"
-                                : same_ignoring_case(scheme, "http") ? ":80"
-                                                                     : "";
-  return same_ignoring_case(without_port(origin.substr(slashes + 3), port), without_port(host, port));
-}
-
 bool is_origin_allowed(const RequestHead& head, const ListenOptions& options) {
   const std::string* origin = head.find("Origin");
   if (origin == nullptr) return true;
@@ -75,6 +65,16 @@ std::string offered_protocols(const Url& url, const ConnectOptions& options) {
 }  // namespace
 
 // ---- the server's side
+
+bool is_own_origin(std::string_view origin, std::string_view host) noexcept {
+  const std::size_t slashes = origin.find("://");
+  if (slashes == std::string_view::npos) return false;
+  const std::string_view scheme = origin.substr(0, slashes);
+  const std::string_view port = same_ignoring_case(scheme, "https")  ? ":443"
+                                : same_ignoring_case(scheme, "http") ? ":80"
+                                                                     : "";
+  return same_ignoring_case(without_port(origin.substr(slashes + 3), port), without_port(host, port));
+}
 
 Refusal refusal_of(const RequestHead& head, const ListenOptions& options) {
   const std::string* version = head.find("Sec-WebSocket-Version");

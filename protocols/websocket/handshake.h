@@ -20,6 +20,9 @@ struct Refusal {
 Refusal refusal_of(const RequestHead& head, const ListenOptions& options);
 std::string refusal_answer(const Refusal& refusal);
 
+bool is_own_origin(std::string_view origin, std::string_view host) noexcept;
+// Whether a page from there is one of this host's.
+
 std::string choose_protocol(const RequestHead& head, const ListenOptions& options);
 // The first of ours that the client offers; "" when there is none.
 

@@ -99,6 +99,7 @@ class WebSocketOptions {
   WebSocketOptions& set_compression(const WebSocketCompression& how = {}) { return compression_ = how, *this; }
   // Off unless this is called.  Where this build has no zlib it is an error (not_supported).
   WebSocketOptions& add_protocol(std::string name) { return protocols_.push_back(std::move(name)), *this; }
+  WebSocketOptions& set_protocols(std::vector<std::string> names) { return protocols_ = std::move(names), *this; }
   // A client offers these subprotocols; a server speaks them, and takes its own first one that the client offers.
 
   WebSocketOptions& add_header(std::string name, std::string value) {
