@@ -182,7 +182,7 @@ void OutputQueue::add(Piece piece) {
 void OutputQueue::append(std::string_view bytes) {
   if (bytes.empty()) return;
   if (only_inside()) {
-    if (bytes.size() > kInside - inside_size_) return add(Piece{std::string(bytes), {}});
+    if (bytes.size() > kInside - inside_size_) return add(Piece{std::string(bytes), {}, {}});
     std::memcpy(inside_ + inside_size_, bytes.data(), bytes.size());
     inside_size_ += bytes.size();
     size_ += bytes.size();
@@ -190,7 +190,7 @@ void OutputQueue::append(std::string_view bytes) {
   }
   Piece& end = last();
   if (end.lent.data() != nullptr || end.own.size() + bytes.size() > std::max(kPiece, end.own.capacity())) {
-    return add(Piece{std::string(bytes), {}});
+    return add(Piece{std::string(bytes), {}, {}});
   }
   end.own.append(bytes);
   size_ += bytes.size();
@@ -198,22 +198,28 @@ void OutputQueue::append(std::string_view bytes) {
 
 void OutputQueue::append(std::string&& bytes) {
   if (bytes.size() < kJoinBelow) return append(std::string_view(bytes));
-  add(Piece{std::move(bytes), {}});
+  add(Piece{std::move(bytes), {}, {}});
+}
+
+void OutputQueue::append(std::shared_ptr<const std::string> bytes) {
+  if (bytes->size() < kShareFrom) return append(std::string_view(*bytes));
+  const std::string_view view = *bytes;
+  add(Piece{{}, view, std::move(bytes)});
 }
 
 void OutputQueue::lend(std::string_view bytes) {
-  if (!bytes.empty()) add(Piece{{}, bytes});
+  if (!bytes.empty()) add(Piece{{}, bytes, {}});
 }
 
 void OutputQueue::copy_lent(std::string_view bytes) {
   if (first_.lent.data() == bytes.data()) {
     const bool in_front = inside_size_ == 0;
-    first_ = Piece{std::string(first_.lent.substr(in_front ? sent_ : 0)), {}};
+    first_ = Piece{std::string(first_.lent.substr(in_front ? sent_ : 0)), {}, {}};
     if (in_front) sent_ = 0;
   }
   for (std::size_t at = rest_ ? rest_->taken : 0; rest_ && at < rest_->pieces.size(); ++at) {
     Piece& piece = rest_->pieces[at];
-    if (piece.lent.data() == bytes.data()) piece = Piece{std::string(piece.lent), {}};
+    if (piece.lent.data() == bytes.data()) piece = Piece{std::string(piece.lent), {}, {}};
   }
 }
 

@@ -62,7 +62,7 @@ class InputBuffer {
 };
 
 // Pieces in order: small writes are joined, large strings kept as they are and sent from where they lie, and so is memory that
-// somebody lends.  What is joined first lies in the queue itself: mostly that is all there is.
+// somebody lends or that several queues share.  What is joined first lies in the queue itself: mostly that is all there is.
 class OutputQueue {
  public:
   OutputQueue() noexcept {}  // not = default, which would clear inside_
@@ -75,6 +75,7 @@ class OutputQueue {
   bool in_one_piece() const noexcept { return only_inside() || (inside_size_ == 0 && !rest_); }
   void append(std::string_view bytes);
   void append(std::string&& bytes);
+  void append(std::shared_ptr<const std::string> bytes);
   void lend(std::string_view bytes);
   // The memory must live until the bytes are consumed or copied.
   void copy_lent(std::string_view bytes);
@@ -87,10 +88,12 @@ class OutputQueue {
   static constexpr std::size_t kInside = 896;
   static constexpr std::size_t kJoinBelow = 4 * 1024;
   static constexpr std::size_t kPiece = 16 * 1024;
+  static constexpr std::size_t kShareFrom = 1024;  // below, copying costs less than a piece of its own
 
   struct Piece {
     std::string own;
-    std::string_view lent;  // instead, when it is not null
+    std::string_view lent;                      // instead, when it is not null
+    std::shared_ptr<const std::string> shared;  // what keeps it, where it is not the lender's
     std::string_view bytes() const noexcept { return lent.data() != nullptr ? lent : std::string_view(own); }
   };
 

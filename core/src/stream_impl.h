@@ -166,6 +166,7 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
 
   template <class Bytes>
   Future<void> write(Bytes&& bytes);
+  Future<void> write_shared(std::shared_ptr<const std::string> bytes);
   Future<void> write_pieces(std::span<const std::string_view> pieces);
   Future<void> write_borrowed(std::string_view bytes);
   std::size_t try_write(std::string_view bytes);

@@ -35,6 +35,13 @@ Future<void> StreamImpl::write(Bytes&& bytes) {
 template Future<void> StreamImpl::write(std::string_view&&);
 template Future<void> StreamImpl::write(std::string&&);
 
+Future<void> StreamImpl::write_shared(std::shared_ptr<const std::string> bytes) {
+  const std::size_t count = bytes->size();
+  if (const std::error_code refusal = write_refusal(count)) return Future<void>::failed(refusal);
+  if (count > 0) queue().append(std::move(bytes));
+  return after_append(count);
+}
+
 Future<void> StreamImpl::write_pieces(std::span<const std::string_view> pieces) {
   std::size_t count = 0;
   for (const std::string_view piece : pieces) count += piece.size();

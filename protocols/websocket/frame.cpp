@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace twinloop::detail {
 namespace {
@@ -16,29 +17,38 @@ std::uint64_t big_endian(std::string_view bytes) noexcept {
 
 }  // namespace
 
-ParsedHeader parse_frame_header(std::string_view bytes, Role receiver) noexcept {
+ParsedHeader parse_frame_header(std::string_view bytes, Role receiver, bool compression) noexcept {
   constexpr ParsedHeader kIncomplete{ParsedHeader::Status::incomplete, {}, 0};
-  constexpr ParsedHeader kMalformed{ParsedHeader::Status::malformed, {}, 0};
+  const auto malformed = [](std::string_view why) { return ParsedHeader{ParsedHeader::Status::malformed, {}, 0, why}; };
   if (bytes.empty()) return kIncomplete;
   const auto first = static_cast<std::uint8_t>(bytes[0]);
-  if ((first & 0x70) != 0 || !known(first & 0x0f)) return kMalformed;
+  const std::uint8_t opcode = first & 0x0f;
+  const bool begins_data = opcode == 1 || opcode == 2;
+  const int allowed_bits = compression && begins_data ? 0x40 : 0;
+  if ((first & 0x70 & ~allowed_bits) != 0) return malformed("a reserved bit is set");
+  if (!known(opcode)) return malformed("the opcode is reserved");
   if (bytes.size() < 2) return kIncomplete;
 
   ParsedHeader parsed{ParsedHeader::Status::complete, {}, 2};
   FrameHeader& header = parsed.header;
   const auto second = static_cast<std::uint8_t>(bytes[1]);
-  header.opcode = static_cast<Opcode>(first & 0x0f);
+  header.opcode = static_cast<Opcode>(opcode);
   header.final = (first & 0x80) != 0;
+  header.compressed = (first & 0x40) != 0;
   header.masked = (second & 0x80) != 0;
   header.length = second & 0x7f;
-  if (header.masked != (receiver == Role::server)) return kMalformed;
-  if (header.is_control() && (!header.final || header.length > 125)) return kMalformed;
+  if (header.masked != (receiver == Role::server)) {
+    return malformed(header.masked ? "a server's frame is masked" : "a client's frame is not masked");
+  }
+  if (header.is_control() && !header.final) return malformed("a control frame is fragmented");
+  if (header.is_control() && header.length > 125) return malformed("a control frame is longer than 125 bytes");
 
   if (header.length >= 126) {
     const std::size_t width = header.length == 126 ? 2 : 8;
     if (bytes.size() < 2 + width) return kIncomplete;
     header.length = big_endian(bytes.substr(2, width));
-    if (header.length < (width == 2 ? 126U : 65536U) || header.length >> 63 != 0) return kMalformed;
+    if (header.length < (width == 2 ? 126U : 65536U)) return malformed("a length is not in its shortest form");
+    if (header.length >> 63 != 0) return malformed("a length has its highest bit set");
     parsed.size += width;
   }
   if (header.masked) {
@@ -50,7 +60,8 @@ ParsedHeader parse_frame_header(std::string_view bytes, Role receiver) noexcept 
 }
 
 std::size_t write_frame_header(std::span<char, kMaxFrameHeader> into, const FrameHeader& header) noexcept {
-  into[0] = static_cast<char>((header.final ? 0x80 : 0) | static_cast<int>(header.opcode));
+  into[0] =
+      static_cast<char>((header.final ? 0x80 : 0) | (header.compressed ? 0x40 : 0) | static_cast<int>(header.opcode));
   const char mask_bit = header.masked ? '\x80' : '\0';
   std::size_t size = 2;
   const std::size_t width = header.length < 126 ? 0 : header.length < 65536 ? 2 : 8;
@@ -96,7 +107,7 @@ bool FrameParser::read_header(std::span<char> input, FrameStep& step) noexcept {
   const std::size_t before = held_;
   const std::size_t added = std::min(input.size(), held_header_.size() - before);
   std::memcpy(held_header_.data() + before, input.data(), added);
-  const ParsedHeader parsed = parse_frame_header({held_header_.data(), before + added}, receiver_);
+  const ParsedHeader parsed = parse_frame_header({held_header_.data(), before + added}, receiver_, rules_.compression);
   if (parsed.status == ParsedHeader::Status::incomplete) {
     held_ = static_cast<std::uint8_t>(before + added);
     step.consumed = added;
@@ -105,7 +116,7 @@ bool FrameParser::read_header(std::span<char> input, FrameStep& step) noexcept {
   held_ = 0;
   header_ = parsed.header;
   const bool malformed = parsed.status == ParsedHeader::Status::malformed;
-  if (malformed ? refuse(1002) : begin_frame()) {
+  if (malformed ? refuse(1002, parsed.why) : begin_frame()) {
     step.consumed = parsed.size - before;
     return true;
   }
@@ -115,10 +126,17 @@ bool FrameParser::read_header(std::span<char> input, FrameStep& step) noexcept {
 }
 
 bool FrameParser::begin_frame() noexcept {
-  if (header_.opcode == Opcode::text) return refuse(1003);
+  if (header_.opcode == Opcode::text && !rules_.text) return refuse(1003, "text is not spoken here");
   if (!header_.is_control()) {
-    if (in_message_ != (header_.opcode == Opcode::continuation)) return refuse(1002);
-    if (!in_message_) message_empty_ = true;
+    const bool continues = header_.opcode == Opcode::continuation;
+    if (in_message_ && !continues) return refuse(1002, "a message begins inside another");
+    if (!in_message_ && continues) return refuse(1002, "a continuation has nothing to continue");
+    if (!in_message_) {
+      message_empty_ = true;
+      message_told_ = false;
+      message_opcode_ = header_.opcode;
+      message_compressed_ = header_.compressed;
+    }
     in_message_ = true;
   }
   in_frame_ = true;
@@ -126,9 +144,15 @@ bool FrameParser::begin_frame() noexcept {
   return true;
 }
 
-bool FrameParser::refuse(std::uint16_t code) noexcept {
+bool FrameParser::refuse(std::uint16_t code, std::string_view why) noexcept {
   error_code_ = code;
+  why_ = why;
   return false;
+}
+
+bool FrameParser::continues_with_control(char next) const noexcept {
+  if (in_frame_) return header_.is_control();
+  return ((held_ > 0 ? held_header_[0] : next) & 0x08) != 0;
 }
 
 void FrameParser::read_control(std::span<char> input, FrameStep& step) noexcept {
@@ -153,11 +177,13 @@ void FrameParser::read_payload(std::span<char> input, FrameStep& step) noexcept 
   offset_ += count;
   step.event = FrameStep::Event::payload;
   step.payload = input.first(count);
+  step.begins_message = !std::exchange(message_told_, true);
   step.consumed += count;
   if (offset_ < header_.length) return;
   in_frame_ = false;
   if (!header_.final) return;
   in_message_ = false;
+  step.ends_message = true;
   step.ends_empty_message = message_empty_;
 }
 

@@ -21,16 +21,6 @@ std::string_view without_port(std::string_view authority, std::string_view port)
   return authority;
 }
 
-bool is_own_origin(std::string_view origin, std::string_view host) noexcept {
-  const std::size_t slashes = origin.find("://");
-  if (slashes == std::string_view::npos) return false;
-  const std::string_view scheme = origin.substr(0, slashes);
-  const std::string_view port = same_ignoring_case(scheme, "https")  ? ":443"
-                                : same_ignoring_case(scheme, "http") ? ":80"
-                                                                     : "";
-  return same_ignoring_case(without_port(origin.substr(slashes + 3), port), without_port(host, port));
-}
-
 bool is_origin_allowed(const RequestHead& head, const ListenOptions& options) {
   const std::string* origin = head.find("Origin");
   if (origin == nullptr) return true;
@@ -76,6 +66,16 @@ std::string offered_protocols(const Url& url, const ConnectOptions& options) {
 
 // ---- the server's side
 
+bool is_own_origin(std::string_view origin, std::string_view host) noexcept {
+  const std::size_t slashes = origin.find("://");
+  if (slashes == std::string_view::npos) return false;
+  const std::string_view scheme = origin.substr(0, slashes);
+  const std::string_view port = same_ignoring_case(scheme, "https")  ? ":443"
+                                : same_ignoring_case(scheme, "http") ? ":80"
+                                                                     : "";
+  return same_ignoring_case(without_port(origin.substr(slashes + 3), port), without_port(host, port));
+}
+
 Refusal refusal_of(const RequestHead& head, const ListenOptions& options) {
   const std::string* version = head.find("Sec-WebSocket-Version");
   const std::string* key = head.find("Sec-WebSocket-Key");
@@ -110,12 +110,12 @@ std::string choose_protocol(const RequestHead& head, const ListenOptions& option
   return {};
 }
 
-std::string acceptance(const RequestHead& head, std::string_view protocol) {
+std::string acceptance(const RequestHead& head, std::string_view protocol, std::string_view more_headers) {
   std::string text =
       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
   text += websocket_accept_key(*head.find("Sec-WebSocket-Key")) + "\r\n";
   if (!protocol.empty()) text.append("Sec-WebSocket-Protocol: ").append(protocol).append("\r\n");
-  return text + "\r\n";
+  return text.append(more_headers).append("\r\n");
 }
 
 // ---- the client's side
@@ -146,7 +146,8 @@ std::string upgrade_request(const Url& url, const ConnectOptions& options, std::
   return text + "\r\n";
 }
 
-std::string complaint_about(const ResponseHead& head, std::string_view key, const ConnectOptions& options) {
+std::string complaint_about(const ResponseHead& head, std::string_view key, const ConnectOptions& options,
+                            bool extensions_offered) {
   const RequestHead& fields = head.fields;
   if (head.status != 101) return "the server answered '" + head.line + "' instead of an upgrade";
   if (!has_token(fields, "Upgrade", "websocket") || !has_token(fields, "Connection", "upgrade")) {
@@ -156,7 +157,8 @@ std::string complaint_about(const ResponseHead& head, std::string_view key, cons
   if (accept == nullptr || fields.count("Sec-WebSocket-Accept") != 1 || *accept != websocket_accept_key(key)) {
     return "the server's Sec-WebSocket-Accept does not answer the key; is a cache in between?";
   }
-  if (fields.find("Sec-WebSocket-Extensions") != nullptr) return "the server chose an extension that was not offered";
+  if (!extensions_offered && fields.find("Sec-WebSocket-Extensions") != nullptr)
+    return "the server chose an extension that was not offered";
   const std::string* protocol = fields.find("Sec-WebSocket-Protocol");
   const auto& offered = options.protocols;
   if (protocol == nullptr) {  // as in a browser, so that a program finds the same in both

@@ -36,6 +36,8 @@ bool is_version(std::string_view text) noexcept {
 
 std::string_view without_line_end(std::string_view line) noexcept { return line.substr(0, line.size() - 2); }
 
+}  // namespace
+
 std::vector<std::string_view> split_list(std::string_view text) {
   std::vector<std::string_view> items;
   while (!text.empty()) {
@@ -45,8 +47,6 @@ std::vector<std::string_view> split_list(std::string_view text) {
   }
   return items;
 }
-
-}  // namespace
 
 // RFC 9110 §5.6.2
 bool is_token(std::string_view text) noexcept {

@@ -42,6 +42,8 @@ bool is_field_text(std::string_view text) noexcept;
 // May stand as a header's name; as its value.
 
 bool same_ignoring_case(std::string_view a, std::string_view b) noexcept;
+std::vector<std::string_view> split_list(std::string_view text);
+// Of a comma-separated header's value, without the spaces around each and what is empty.
 bool has_token(const RequestHead& head, std::string_view header, std::string_view token);
 // Whether a comma-separated header contains the token.
 

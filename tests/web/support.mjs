@@ -1,12 +1,11 @@
 // What the tests of the wasm half share: programs of the native half on free ports, and a headless Chromium.
-import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { root, within } from '../programs.mjs';
 
+export { startBrowser } from '../browser.mjs';
 export { bin, root, runNative, startServer, within } from '../programs.mjs';
 export const wasmFile = (name) => join(root, 'build/wasm/bin', name);
 export const demo = join(root, 'build/demo');
@@ -30,34 +29,6 @@ export async function runWasm(name, args, input) {
   program.input(null);
   const status = await within(program.exited, `${name} in wasm`);
   return { status, output, error };
-}
-
-// A headless Chromium; every page's console errors are collected.
-export async function startBrowser() {
-  const { chromium } = packageRequire('playwright-core');
-  const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path));
-  if (!executablePath) throw new Error('no Chromium found; ./dev setup installs it');
-  const profile = await mkdtemp(join(tmpdir(), 'twinloop-chromium-'));
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath,
-    headless: true,
-    viewport: { width: 1280, height: 1000 },
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync'],
-  });
-  const complaints = [];
-  context.on('page', (page) => {
-    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
-    page.on('pageerror', (error) => complaints.push(String(error)));
-  });
-  return {
-    context,
-    complaints,
-    async stop() {
-      await context.close();
-      await rm(profile, { recursive: true, force: true, maxRetries: 5 });
-    },
-  };
 }
 
 // Runs a wasm program in a page that `origin` serves, to its end.

@@ -190,6 +190,9 @@ class IOStream {
   Future<void> write(std::span<const std::string_view> pieces);
   // All of them, one behind the other.
 
+  Future<void> write(std::shared_ptr<const std::string> bytes);
+  // Without a copy, except of a few bytes: many streams can be given the same ones, and the last that has sent them frees them.
+
   Future<void> write_borrowed(std::string_view bytes);
   // Without a copy: the memory must live until the future is done (the bytes were handed over, or the stream is closed) or dropped;
   // what is then unsent is copied.  Worth it from some KiB on.

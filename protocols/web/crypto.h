@@ -1,0 +1,23 @@
+// What signed values need of a cryptographic library, and what a build without one says.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace twinloop::detail {
+
+std::string hmac_sha256(std::string_view key, std::string_view text);
+// 32 bytes.  Throws Error(not_supported) in a build without OpenSSL.
+
+bool equal_in_constant_time(std::string_view a, std::string_view b) noexcept;
+// The time it takes does not tell where they differ.
+
+std::string random_bytes(std::size_t count);
+// From the system.
+
+std::string to_hex(std::string_view bytes);
+std::optional<std::string> from_hex(std::string_view text);
+std::optional<std::string> from_base64(std::string_view text);
+
+}  // namespace twinloop::detail

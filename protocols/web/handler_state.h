@@ -1,0 +1,54 @@
+// What a RequestHandler keeps of its request and of its answer.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "protocols/web/gzip.h"
+#include "protocols/web/path_pattern.h"
+#include "protocols/web/xsrf.h"
+#include "twinloop/detail/list.h"
+#include "twinloop/request_handler.h"
+#include "twinloop/web.h"
+
+namespace twinloop::detail {
+
+class ApplicationCore;
+
+// The handlers that are told of a drain are in their application's list.
+struct HandlerState : ListNode {
+  HandlerState(ApplicationCore& core, HTTPServerRequest& r, const RouteEntry& entry) noexcept
+      : application(core), request(r), route(entry) {}
+
+  ApplicationCore& application;
+  HTTPServerRequest& request;
+  const RouteEntry& route;
+  const PathPattern* pattern = nullptr;  // null: no route matched
+  RequestHandler* handler = nullptr;
+  std::vector<std::string> path_args;
+
+  std::string body;
+  std::unique_ptr<MultipartForm> form;  // once somebody asked for it
+  std::optional<std::optional<std::string>> user;
+  std::optional<XsrfToken> xsrf;
+  std::string xsrf_text;
+
+  int status = 200;
+  std::string reason;
+  HTTPHeaders headers;
+  std::vector<std::pair<std::string, std::string>> cookies;  // by name, for Set-Cookie
+  std::string output;
+  std::unique_ptr<GzipEncoder> gzip;
+
+  bool headers_written = false;
+  bool finished = false;
+  bool detached = false;
+  bool broken = false;  // headers promised what did not come
+  bool ended = false;   // on_finish or on_connection_close was called
+};
+
+}  // namespace twinloop::detail

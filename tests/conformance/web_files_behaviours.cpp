@@ -1,0 +1,264 @@
+// Static files: what is there, what is not, and parts of it.
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <string>
+
+#include "fixtures.h"
+#include "twinloop/static_files.h"
+#include "web_fixtures.h"
+
+using namespace std::chrono_literals;
+using namespace twinloop;
+using namespace twinloop::testing;
+namespace fs = std::filesystem;
+
+namespace {
+
+const std::string kUrl = "pair:files";
+constexpr Needs kFiles = Needs::threads | Needs::fds;
+
+// A folder of its own, which goes with it.
+class Site {
+ public:
+  Site() : path_(fs::temp_directory_path() / ("twinloop-site-" + std::to_string(std::random_device()()))) {
+    write("robots.txt", "0123456789");
+    write("docs/index.html", "<p>docs</p>");
+    write("empty.css", "");
+    fs::create_directories(path_ / "plain");
+    std::ofstream(path_ / "secret") << "secret";
+    fs::create_symlink("../secret", path_ / "www/out");
+    fs::create_symlink("robots.txt", path_ / "www/within");
+    app.add<StaticFileHandler>("/static/(.*)", folder());
+    app.add<StaticFileHandler>("/site/(.*)", folder(), std::string("index.html"));
+  }
+  ~Site() { fs::remove_all(path_); }
+  Site(const Site&) = delete;
+  Site& operator=(const Site&) = delete;
+
+  std::string folder() const { return (path_ / "www").string(); }
+  void write(const std::string& name, std::string_view text) const {
+    fs::create_directories((path_ / "www" / name).parent_path());
+    std::ofstream(path_ / "www" / name, std::ios::binary) << text;
+  }
+
+  Application app;
+
+ private:
+  fs::path path_;
+};
+
+Future<Reply> get_from(std::string target, std::string headers = {}) {
+  std::string text = request("GET", target, headers);
+  return fetch(kUrl, std::move(text));
+}
+
+std::string pattern_of(std::size_t size) {
+  std::string text(size, '\0');
+  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>(i * 31 + i / 4096);
+  return text;
+}
+
+}  // namespace
+
+BEHAVIOUR("a file is served with its type, its validators and its length", kFiles) {
+  const RecordedLog log;
+  Site site;
+  co_await site.app.listen(kUrl);
+  const Reply reply = co_await get_from("/static/robots.txt");
+  expect_equal(reply.status, 200);
+  expect_equal(reply.body, "0123456789");
+  expect_equal(reply.header("Content-Type"), "text/plain; charset=utf-8");
+  expect_equal(reply.header("Accept-Ranges"), "bytes");
+  expect(reply.headers.contains("ETag") && reply.headers.contains("Last-Modified"), "validators");
+  expect(!reply.headers.contains("Cache-Control"), "not for years");
+  const Reply versioned = co_await get_from("/static/robots.txt?v=1234");
+  expect_equal(versioned.header("Cache-Control"), "max-age=315360000");
+  const Reply linked = co_await get_from("/static/within");
+  expect_equal(linked.body, "0123456789");
+  const Reply empty = co_await get_from("/static/empty.css");
+  expect_equal(empty.status, 200);
+  expect_equal(empty.header("Content-Length"), "0");
+}
+
+BEHAVIOUR("HEAD of a file says what GET would, without the body", kFiles) {
+  Site site;
+  co_await site.app.listen(kUrl);
+  const Reply head = co_await fetch(kUrl, request("HEAD", "/static/robots.txt"));
+  expect_equal(head.status, 200);
+  expect_equal(head.header("Content-Length"), "10");
+  const Reply part = co_await fetch(kUrl, request("HEAD", "/static/robots.txt", "Range: bytes=1-4\r\n"));
+  expect_equal(part.status, 206);
+  expect_equal(part.header("Content-Length"), "4");
+  expect_equal(part.header("Content-Range"), "bytes 1-4/10");
+}
+
+BEHAVIOUR("a client that has a file gets 304", kFiles) {
+  Site site;
+  co_await site.app.listen(kUrl);
+  const Reply reply = co_await get_from("/static/robots.txt");
+  const std::string etag(reply.header("ETag"));
+  const std::string modified(reply.header("Last-Modified"));
+  const auto status = [](std::string headers) -> Future<int> {
+    const Reply answer = co_await get_from("/static/robots.txt", headers);
+    expect(answer.status == 200 || answer.body.empty(), "304 has no body");
+    co_return answer.status;
+  };
+  const int by_etag = co_await status("If-None-Match: " + etag + "\r\n");
+  const int by_date = co_await status("If-Modified-Since: " + modified + "\r\n");
+  const int by_other_etag = co_await status("If-None-Match: \"x\"\r\nIf-Modified-Since: " + modified + "\r\n");
+  const int by_old_date = co_await status("If-Modified-Since: Sat, 01 Jan 2000 00:00:00 GMT\r\n");
+  const int by_nonsense = co_await status("If-Modified-Since: yesterday\r\n");
+  expect_equal(by_etag, 304);
+  expect_equal(by_date, 304);
+  expect_equal(by_other_etag, 200);
+  expect_equal(by_old_date, 200);
+  expect_equal(by_nonsense, 200);
+}
+
+BEHAVIOUR("a file that changes has another ETag", kFiles) {
+  Site site;
+  co_await site.app.listen(kUrl);
+  const Reply before = co_await get_from("/static/robots.txt");
+  site.write("robots.txt", "9876543210");
+  const Reply after =
+      co_await get_from("/static/robots.txt", "If-None-Match: " + std::string(before.header("ETag")) + "\r\n");
+  expect_equal(after.status, 200);
+  expect_equal(after.body, "9876543210");
+  expect(before.header("ETag") != after.header("ETag"), "another one");
+}
+
+BEHAVIOUR("a range of a file is 206, one beyond it 416, and what makes no sense is ignored", kFiles) {
+  const RecordedLog log;
+  Site site;
+  co_await site.app.listen(kUrl);
+  const auto range = [](std::string value) { return get_from("/static/robots.txt", "Range: " + value + "\r\n"); };
+  const Reply first = co_await range("bytes=0-3");
+  expect_equal(first.status, 206);
+  expect_equal(first.body, "0123");
+  expect_equal(first.header("Content-Range"), "bytes 0-3/10");
+  const Reply rest = co_await range("bytes=7-");
+  expect_equal(rest.body, "789");
+  const Reply last = co_await range("bytes=-2");
+  expect_equal(last.body, "89");
+  const Reply long_one = co_await range("bytes=5-100");
+  expect_equal(long_one.header("Content-Range"), "bytes 5-9/10");
+  const Reply whole = co_await range("bytes=0-");
+  expect_equal(whole.status, 200);
+  expect_equal(whole.body, "0123456789");
+  for (const char* value : {"bytes=10-", "bytes=-0"}) {
+    const Reply beyond = co_await range(value);
+    expect_equal(beyond.status, 416);
+    expect_equal(beyond.header("Content-Range"), "bytes */10");
+  }
+  for (const char* value : {"bytes=x", "bytes=4-2", "lines=1-2", "bytes=0-1,3-4"}) {
+    const Reply ignored = co_await range(value);
+    expect_equal(ignored.status, 200);
+    expect_equal(ignored.body, "0123456789");
+  }
+}
+
+BEHAVIOUR("If-Range gives a part of the same file and the whole of another one", kFiles) {
+  Site site;
+  co_await site.app.listen(kUrl);
+  const Reply reply = co_await get_from("/static/robots.txt");
+  const std::string range = "Range: bytes=0-3\r\nIf-Range: ";
+  const Reply same = co_await get_from("/static/robots.txt", range + std::string(reply.header("ETag")) + "\r\n");
+  expect_equal(same.status, 206);
+  const Reply same_date =
+      co_await get_from("/static/robots.txt", range + std::string(reply.header("Last-Modified")) + "\r\n");
+  expect_equal(same_date.status, 206);
+  const Reply other = co_await get_from("/static/robots.txt", range + "\"other\"\r\n");
+  expect_equal(other.status, 200);
+  expect_equal(other.body, "0123456789");
+}
+
+BEHAVIOUR("nothing outside of the folder is served, however it is asked for", kFiles) {
+  const RecordedLog log;
+  Site site;
+  co_await site.app.listen(kUrl);
+  for (const char* target : {"/static/../../secret", "/static/%2e%2e/secret", "/static/..%2fsecret", "/static/out",
+                             "/static/docs/../../secret", "/static/plain/", "/static/"}) {
+    const Reply reply = co_await get_from(target);
+    expect(reply.status == 403 || reply.status == 404, std::string(target) + " is " + std::to_string(reply.status));
+    expect(reply.body.find("secret") == std::string::npos, target);
+  }
+  for (const char* target :
+       {"/static/nothing", "/static/robots.txt/x", "/static/robots.txt%00.html", "/static//etc/passwd"}) {
+    const Reply reply = co_await get_from(target);
+    expect_equal(reply.status, 404);
+  }
+}
+
+BEHAVIOUR("a directory is its default file, behind a slash", kFiles) {
+  const RecordedLog log;
+  Site site;
+  co_await site.app.listen(kUrl);
+  const Reply with_slash = co_await get_from("/site/docs/");
+  expect_equal(with_slash.body, "<p>docs</p>");
+  const Reply without = co_await get_from("/site/docs");
+  expect_equal(without.status, 301);
+  expect_equal(without.header("Location"), "/site/docs/");
+  const Reply none = co_await get_from("/site/plain/");
+  expect_equal(none.status, 404);
+  const Reply forbidden = co_await get_from("/static/docs");
+  expect_equal(forbidden.status, 403);
+}
+
+BEHAVIOUR("a large file arrives whole, and so does a range of it", kFiles) {
+  Site site;
+  const std::string content = pattern_of(1'000'003);
+  site.write("large.bin", content);
+  co_await site.app.listen(kUrl);
+  const Reply whole = co_await get_from("/static/large.bin");
+  expect_equal(whole.header("Content-Length"), "1000003");
+  expect(whole.body == content, "every byte");
+  const Reply part = co_await get_from("/static/large.bin", "Range: bytes=65535-200000\r\n");
+  expect_equal(part.status, 206);
+  expect(part.body == content.substr(65535, 200000 - 65535 + 1), "every byte of the range");
+}
+
+BEHAVIOUR("a large file is read no faster than its client takes it", kFiles) {
+  Site site;
+  site.write("large.bin", pattern_of(20'000'000));
+  co_await site.app.listen(kUrl);
+  IOStream client = co_await connect(kUrl);
+  co_await client.write(request("GET", "/static/large.bin"));
+  co_await client.read_until("\r\n\r\n");
+  co_await sleep_for(30ms);
+  expect(client.buffered() < 1'000'000, "most of it is still on the disk");
+  client.close();
+  while (site.app.server().stats().active > 0) co_await sleep_for(1ms);
+}
+
+BEHAVIOUR("a file that becomes shorter while it is sent is not taken for a whole one", kFiles) {
+  const RecordedLog log;
+  Site site;
+  site.write("large.bin", pattern_of(20'000'000));
+  co_await site.app.listen(kUrl);
+  IOStream client = co_await connect(kUrl);
+  co_await client.write(request("GET", "/static/large.bin"));
+  co_await client.read_until("\r\n\r\n");
+  fs::resize_file(site.folder() + "/large.bin", 1000);
+  const Result<std::string> body = co_await as_result(client.read_bytes(20'000'000));
+  expect(!body.ok(), "the connection is cut");
+  expect(log.mentions("became shorter"), log.text());
+}
+
+BEHAVIOUR("a text file is compressed where the application compresses", kFiles) {
+  Application app(ApplicationSettings().set_compress_response(true));
+  Site site;
+  site.write("page.html", std::string(5000, 'x'));
+  site.write("long.html", std::string(200'000, 'x'));
+  app.add<StaticFileHandler>("/(.*)", site.folder());
+  co_await app.listen(kUrl);
+  for (const char* target : {"/page.html", "/long.html"}) {
+    const Reply reply = co_await get_from(target, "Accept-Encoding: gzip\r\n");
+    expect_equal(reply.header("Content-Encoding"), "gzip");
+    expect(reply.body.size() < 1000, "it is small");
+    const Reply part = co_await get_from(target, "Accept-Encoding: gzip\r\nRange: bytes=0-99\r\n");
+    expect_equal(part.status, 206);
+    expect(!part.headers.contains("Content-Encoding"), "a range is of the file itself");
+    expect_equal(part.body.size(), 100u);
+  }
+}
