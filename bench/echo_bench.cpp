@@ -2,6 +2,9 @@
 //
 // Server on one processor, load on the other.  The load generator needs as much of its processor as any fast server of its own, so
 // throughput cannot tell those apart: what can is the processor time that a server spends for a million round trips.
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 
@@ -27,6 +30,14 @@ struct Server {
 };
 
 bool exists(const std::string& path) { return std::ifstream(path).good(); }
+
+// For the servers, too: they inherit it.
+void allow_many_descriptors() {
+  rlimit files{};
+  ::getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &files);
+}
 
 bool runs(const std::string& command) { return std::system((command + " >/dev/null 2>&1").c_str()) == 0; }
 
@@ -105,7 +116,9 @@ void add_scenario(Suite& suite, const std::vector<Server>& all, const Scenario& 
   add(
       suite, all, {{of + "system calls", "1/message"}},
       [=](const Server& server) { return counted(server, scenario, false, calls); }, single, How::own_process);
-  const std::size_t steps = scenario.plan.connections * scenario.plan.depth * suite.count(4, 1);
+  // Single-stepped: each connection has a turn, and that is enough where there are many.
+  const std::size_t round = scenario.plan.connections * scenario.plan.depth;
+  const std::size_t steps = round * suite.count(std::max<std::size_t>(1, 256 / round), 1);
   const auto compiled = [=](const Server& server) { return single(server) && server.name != "Tornado"; };
   add(
       suite, all, {{of + "user space", "instructions/message"}},
@@ -129,7 +142,7 @@ void add_churn(Suite& suite, const std::vector<Server>& all) {
 }
 
 void add_idle(Suite& suite, const std::vector<Server>& all) {
-  const std::size_t connections = suite.count(9'500, 50);
+  const std::size_t connections = suite.count(10'000, 50);
   const auto idle = [=](const Server& server) -> std::vector<double> {
     const ServerProcess process(server.command);
     hold_idle(process.port(), 1, [] {});
@@ -147,6 +160,7 @@ void add_idle(Suite& suite, const std::vector<Server>& all) {
 
 int main(int argc, char** argv) {
   keep_freed_memory();
+  allow_many_descriptors();
   Suite suite("echo", argc, argv);
   const std::vector<Server> all = servers();
   for (std::size_t i = 1; i < all.size(); ++i) suite.peer(all[i].name, {});

@@ -2,6 +2,7 @@
 //
 // With --threads 4 that many loops serve them, each in a thread of its own; the system deals the connections out.
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "command_line.h"
@@ -17,10 +18,16 @@ struct Service {
   ListenOptions listening;
 };
 
-// Both run until the peer has gone: the read that fails then ends the coroutine, and with it the stream, which still delivers
-// what was written.  A view is what was read where it lies: nobody needs it longer than until the next read.
+// Both run until the peer has gone, and with the coroutine ends the stream, which still delivers what was written.  A view is what
+// was read where it lies: nobody needs it longer than until the next read.  Where connections come and go all the time it pays to
+// ask whether a read has failed; in the second the exception ends the coroutine.
 Future<void> echo_bytes(IOStream stream) {
-  for (;;) co_await stream.write(co_await stream.read_some_view());
+  for (;;) {
+    Future<std::string_view> bytes = stream.read_some_view();
+    co_await settled(bytes);
+    if (!bytes.ok()) co_return;
+    co_await stream.write(bytes.result());
+  }
 }
 
 Future<void> echo_lines(IOStream stream) {

@@ -289,7 +289,13 @@ Failure FutureBase::look_at_failure() {
   return failure;
 }
 
-void FutureBase::raise() { take_failure().raise(); }
+// Nothing here needs cleaning up: each function that does, on the way of an exception, makes it dearer.
+void FutureBase::raise() {
+  if (!is_error()) take_failure().raise();
+  const std::error_code code = error_code();
+  clear();
+  throw_error(code);
+}
 
 void FutureBase::abandon_waiter() noexcept {
   Waiter* waiter = std::exchange(word_.waiter, nullptr);

@@ -23,12 +23,12 @@ std::uint8_t number_of(const std::error_category& category) noexcept {
 }  // namespace
 
 SmallError::SmallError(std::error_code code) noexcept
-    : value_(code.value()), category_(code ? number_of(code.category()) : std::uint8_t{0}) {}
+    : value_(std::bit_cast<Bytes>(std::int32_t{code.value()})), category_(code ? number_of(code.category()) : std::uint8_t{0}) {}
 
 std::error_code SmallError::code() const noexcept {
-  if (value_ == 0) return {};
+  if (!*this) return {};
   const std::error_category* category = categories[category_].load(std::memory_order_relaxed);
-  return category != nullptr ? std::error_code(value_, *category) : make_error_code(Errc::io);
+  return category != nullptr ? std::error_code(value(), *category) : make_error_code(Errc::io);
 }
 
 }  // namespace twinloop::detail

@@ -33,7 +33,8 @@ enum class ReadKind : unsigned char {
   until_regex,
   until_close,
   line,
-  record
+  record,
+  nothing_more  // a line or record that is done because there is none
 };
 
 // What a read is given besides its count: a delimiter, mostly so short that it needs no memory of its own, or memory to fill.
@@ -213,7 +214,7 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   bool settle_regex(Search search);
   void forget_regex() noexcept;
   bool settle_at_end();
-  void complete_read(std::size_t length, bool nothing_more = false);
+  void complete_read(std::size_t length);
   void begin_read(ReadKind kind, std::size_t count, std::string_view delimiter, char* memory);
   void fill_input();
   bool receive_once();
@@ -258,9 +259,7 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   std::size_t progress_ = 0;                     // bytes known not to begin a delimiter; once done, bytes set aside
   [[no_unique_address]] ReadArgument argument_;  // what follows lies in the rest of its last word
   ReadKind kind_ = ReadKind::none;
-  bool nothing_more_ : 1 = false;  // line, record: done because there is no more
-  bool as_view_ : 1 = false;       // the result stays in the buffer
-
+  bool as_view_ : 1 = false;          // the result stays in the buffer
   bool reads_ahead_ : 1 = false;      // only reading shows that the peer has gone
   bool peer_end_known_ : 1 = false;   // the fact
   bool input_exhausted_ : 1 = false;  // the transport said `end`: nothing more to read

@@ -90,6 +90,7 @@ bool StreamImpl::settle_read() {
       if (held <= count_) break;
       return end(Errc::unsatisfiable_read, true), true;
     case ReadKind::none:
+    case ReadKind::nothing_more:
       break;
   }
   return (input_exhausted_ || is_closed()) && settle_at_end();
@@ -143,9 +144,11 @@ bool StreamImpl::settle_at_end() {
   if (orderly && (kind_ == ReadKind::until_close || kind_ == ReadKind::peek)) {
     complete_read(input_.size());
   } else if (orderly && kind_ == ReadKind::line) {
-    complete_read(input_.size(), input_.empty());
+    if (input_.empty()) kind_ = ReadKind::nothing_more;
+    complete_read(input_.size());
   } else if (orderly && kind_ == ReadKind::record && input_.empty()) {
-    complete_read(0, true);
+    kind_ = ReadKind::nothing_more;
+    complete_read(0);
   } else {
     const bool cut = orderly && kind_ == ReadKind::record;
     if (kind_ == ReadKind::until_regex) forget_regex();
@@ -155,10 +158,9 @@ bool StreamImpl::settle_at_end() {
   return true;
 }
 
-void StreamImpl::complete_read(std::size_t length, bool nothing_more) {
+void StreamImpl::complete_read(std::size_t length) {
   if (kind_ == ReadKind::until_regex) forget_regex();
   progress_ = length;
-  nothing_more_ = nothing_more;
   reserve();
 }
 
@@ -170,11 +172,12 @@ void emplace_bytes(FutureBase& future, std::string_view bytes) {
   OperationAccess::emplace<Text>(future, bytes);
 }
 template <class Text>
-void emplace_item(FutureBase& future, std::string_view bytes, bool nothing_more) {
-  if (nothing_more)
-    OperationAccess::emplace<std::optional<Text>>(future);
-  else
-    OperationAccess::emplace<std::optional<Text>>(future, std::in_place, bytes);
+void emplace_item(FutureBase& future, std::string_view bytes) {
+  OperationAccess::emplace<std::optional<Text>>(future, std::in_place, bytes);
+}
+template <class Text>
+void emplace_nothing(FutureBase& future) {
+  OperationAccess::emplace<std::optional<Text>>(future);
 }
 
 }  // namespace
@@ -198,13 +201,15 @@ void StreamImpl::deliver(FutureBase& future) {
       break;
     case ReadKind::line:
     case ReadKind::record: {
-      const std::size_t mark = nothing_more_ ? 0 : argument_.delimiter().size();
-      const std::string_view item =
-          kind == ReadKind::line ? without_line_end(bytes) : bytes.substr(0, bytes.size() - mark);
-      as_view_ ? emplace_item<std::string_view>(future, item, nothing_more_)
-               : emplace_item<std::string>(future, item, nothing_more_);
+      const std::string_view item = kind == ReadKind::line
+                                        ? without_line_end(bytes)
+                                        : bytes.substr(0, bytes.size() - argument_.delimiter().size());
+      as_view_ ? emplace_item<std::string_view>(future, item) : emplace_item<std::string>(future, item);
       break;
     }
+    case ReadKind::nothing_more:
+      as_view_ ? emplace_nothing<std::string_view>(future) : emplace_nothing<std::string>(future);
+      break;
     case ReadKind::none:
       assert(false && "a reserved read has a kind");
   }

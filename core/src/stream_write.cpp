@@ -37,9 +37,10 @@ template Future<void> StreamImpl::write(std::string&&);
 
 Future<void> StreamImpl::write_shared(std::shared_ptr<const std::string> bytes) {
   const std::size_t count = bytes->size();
-  if (const std::error_code refusal = write_refusal(count)) return Future<void>::failed(refusal);
+  const std::size_t held = unsent();
+  if (const std::error_code refusal = write_refusal(count, held)) return Future<void>::failed(refusal);
   if (count > 0) queue().append(std::move(bytes));
-  return after_append(count);
+  return after_append(held + count);
 }
 
 Future<void> StreamImpl::write_pieces(std::span<const std::string_view> pieces) {

@@ -234,6 +234,9 @@ template <class T>
 struct AsResult {
   Future<T>* future;
 };
+struct Settled {
+  FutureBase* future;
+};
 }  // namespace detail
 
 template <class T>
@@ -241,6 +244,10 @@ detail::AsResult<T> as_result(Future<T>&& future) noexcept {
   return {&future};
 }
 // `Result<T> r = co_await as_result(f());` — never throws what `f` failed with.
+
+inline detail::Settled settled(FutureBase& future) noexcept { return {&future}; }
+// `co_await settled(future);` waits until it is done and leaves the result in it, good or bad: then ask ok().  Where failures are
+// everyday, as the end of a connection is, this is the cheapest way to hear of them: an exception costs some 10 µs.
 
 template <class F>
 concept ReturnsFuture = requires(std::invoke_result_t<F> result) { typename decltype(result)::promise_type; };

@@ -84,8 +84,7 @@ inline CoroutineBase* FutureBase::coroutine() const noexcept {
 namespace detail {
 
 // What it awaits the coroutine itself knows: an awaiter is one pointer of its frame.
-template <class T>
-struct FutureAwaiter {
+struct Awaiter {
   CoroutineBase* self;
 
   bool await_ready() const noexcept {
@@ -93,15 +92,20 @@ struct FutureAwaiter {
     return !future.valid() || (future.done() && Scheduler::current().continue_inline());
   }
   void await_suspend(std::coroutine_handle<> handle) const noexcept { self->sleep_on_awaited(handle); }
+};
+
+template <class T>
+struct FutureAwaiter : Awaiter {
   T await_resume() const { return static_cast<Future<T>&>(self->awake()).result(); }
 };
 
 template <class T>
-struct ResultAwaiter : private FutureAwaiter<T> {
-  explicit ResultAwaiter(CoroutineBase* coroutine) noexcept : FutureAwaiter<T>{coroutine} {}
-  using FutureAwaiter<T>::await_ready;
-  using FutureAwaiter<T>::await_suspend;
-  Result<T> await_resume() const { return static_cast<Future<T>&>(this->self->awake()).take_result(); }
+struct ResultAwaiter : Awaiter {
+  Result<T> await_resume() const { return static_cast<Future<T>&>(self->awake()).take_result(); }
+};
+
+struct SettledAwaiter : Awaiter {
+  void await_resume() const { self->awake(); }
 };
 
 // `co_await Fail(failure)` ends the coroutine with that failure; what stands behind it does not run.  As a throw, but cheap, and
@@ -192,7 +196,8 @@ struct UserAwaiter {
 template <class T>
 class OwnFutureAwaiter {
  public:
-  OwnFutureAwaiter(Future<T> future, CoroutineBase& self) noexcept : future_(std::move(future)), awaiter_{&self} {
+  OwnFutureAwaiter(Future<T> future, CoroutineBase& self) noexcept
+      : future_(std::move(future)), awaiter_{{&self}} {
     self.await(future_);
   }
   OwnFutureAwaiter(const OwnFutureAwaiter&) = delete;
@@ -215,19 +220,24 @@ class CoroutinePromiseBase : public CoroutineBase {
   FutureAwaiter<U> await_transform(Future<U>&& future, Location where = Location::current()) noexcept {
     this->note(where);
     this->await(future);
-    return {this};
+    return {{this}};
   }
   template <class U>
   FutureAwaiter<U> await_transform(Future<U>& future, Location where = Location::current()) noexcept {
     this->note(where);
     this->await(future);
-    return {this};
+    return {{this}};
   }
   template <class U>
   ResultAwaiter<U> await_transform(AsResult<U> wanted, Location where = Location::current()) noexcept {
     this->note(where);
     this->await(*wanted.future);
-    return ResultAwaiter<U>(this);
+    return {{this}};
+  }
+  SettledAwaiter await_transform(Settled wanted, Location where = Location::current()) noexcept {
+    this->note(where);
+    this->await(*wanted.future);
+    return {{this}};
   }
   template <class U>
   OwnFutureAwaiter<U> await_transform(SharedFuture<U> shared, Location where = Location::current()) {

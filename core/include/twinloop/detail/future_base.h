@@ -98,6 +98,9 @@ class FutureBase {
   }
   // True once the result, good or bad, is there.
 
+  bool ok() const noexcept { return done() && !holds_failure(); }
+  // True once it is there and good.
+
  protected:
   FutureBase() noexcept : word_(nullptr) {}
   FutureBase(detail::Producer& producer, Source source) noexcept
