@@ -810,7 +810,8 @@ namespace {
 
 // Goes on when its loop closes, and asks for time limits of it.
 Future<void> go_on_without_a_loop(Lock& lock, Errc (&reasons)[3]) {
-  co_await as_result(sleep_until(kNever));
+  const Result<void> closed = co_await as_result(sleep_until(kNever));
+  expect(closed.reason() == Errc::loop_closed, "the loop closes");
   const Result<Permit> timed = co_await as_result(lock.acquire(1h));
   reasons[0] = timed.reason();
   Future<Permit> plain = lock.acquire();
