@@ -47,6 +47,31 @@ int open_connection(std::uint16_t port, std::uint32_t from) {
   return fd;
 }
 
+void shake_hands(int fd) {
+  constexpr std::string_view kRequest =
+      "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+  if (::send(fd, kRequest.data(), kRequest.size(), MSG_NOSIGNAL) < 0) die("cannot send");
+  std::string answer;
+  for (char byte = 0; !answer.ends_with("\r\n\r\n"); answer += byte) {
+    if (::recv(fd, &byte, 1, 0) != 1) die("a server ended the handshake");
+  }
+  if (!answer.starts_with("HTTP/1.1 101")) die("a server refused the handshake");
+}
+
+// A binary frame's header; masked frames have these bytes as their mask.
+constexpr std::string_view kMask = "mask";
+
+std::string frame_header(std::size_t size, bool masked) {
+  std::string header{'\x82'};
+  const auto first = static_cast<char>(masked ? 0x80 : 0);
+  const int width = size < 126 ? 0 : size < 65536 ? 2 : 8;
+  header += static_cast<char>(first | static_cast<char>(width == 0 ? static_cast<int>(size) : width == 2 ? 126 : 127));
+  for (int i = width; i-- > 0;) header += static_cast<char>(size >> (8 * i));
+  if (masked) header += kMask;
+  return header;
+}
+
 std::uint32_t next_source() {
   static std::uint32_t number = 0;
   return 0x100U + number++ % 200 * 0x100U + 1;
@@ -56,11 +81,23 @@ std::uint32_t next_source() {
 
 class Load::Connection {
  public:
-  Connection(std::uint16_t port, const LoadPlan& plan, unsigned number)
-      : fd_(open_connection(port, next_source())), size_(plan.message) {
-    for (std::size_t i = 0; i < 2 * size_ * plan.depth; ++i) {
-      const std::size_t at = i % size_;
-      pattern_ += at + 1 == size_ ? '\n' : static_cast<char>('a' + (number + at) % 26);
+  Connection(std::uint16_t port, const LoadPlan& plan, unsigned number) : fd_(open_connection(port, next_source())) {
+    std::string message, echo;
+    for (std::size_t at = 0; at < plan.message; ++at) {
+      message += at + 1 == plan.message ? '\n' : static_cast<char>('a' + (number + at) % 26);
+    }
+    echo = message;
+    if (plan.websocket) {
+      shake_hands(fd_);
+      for (std::size_t i = 0; i < message.size(); ++i) message[i] = static_cast<char>(message[i] ^ kMask[i % 4]);
+      message.insert(0, frame_header(plan.message, true));
+      echo.insert(0, frame_header(plan.message, false));
+    }
+    size_ = message.size();
+    echo_size_ = echo.size();
+    for (std::size_t i = 0; i < 2 * plan.depth; ++i) {
+      pattern_ += message;
+      echoes_ += echo;
     }
     sent_.resize(plan.depth);
   }
@@ -69,8 +106,8 @@ class Load::Connection {
   ~Connection() { ::close(fd_); }
 
   int fd() const noexcept { return fd_; }
-  std::uint64_t done() const noexcept { return received_ / size_; }
-  bool under_way() const noexcept { return to_send_ > 0 || received_ < position_; }
+  std::uint64_t done() const noexcept { return received_ / echo_size_; }
+  bool under_way() const noexcept { return to_send_ > 0 || done() < position_ / size_; }
 
   void send_messages(std::size_t count) {
     to_send_ += count * size_;
@@ -119,19 +156,21 @@ class Load::Connection {
   }
 
   void compare(std::string_view bytes) {
-    if (received_ + bytes.size() > position_) die("a server sent more than it got");
+    if ((received_ + bytes.size()) / echo_size_ > position_ / size_) die("a server sent more than it got");
     while (!bytes.empty()) {
-      const std::size_t from = received_ % size_;
-      const std::size_t most = std::min(bytes.size(), pattern_.size() - from);
-      if (std::memcmp(bytes.data(), pattern_.data() + from, most) != 0) die("a server sent other bytes than it got");
+      const std::size_t from = received_ % echo_size_;
+      const std::size_t most = std::min(bytes.size(), echoes_.size() - from);
+      if (std::memcmp(bytes.data(), echoes_.data() + from, most) != 0) die("a server sent other bytes than it got");
       received_ += most;
       bytes.remove_prefix(most);
     }
   }
 
   int fd_;
-  std::size_t size_;
+  std::size_t size_ = 0;                 // of a message as it is sent
+  std::size_t echo_size_ = 0;            // as it comes back
   std::string pattern_;                  // the message, as often as makes a send
+  std::string echoes_;                   // the same of what comes back
   std::size_t to_send_ = 0;              // bytes
   std::uint64_t position_ = 0;           // bytes sent so far
   std::uint64_t received_ = 0;           // bytes
@@ -141,7 +180,8 @@ class Load::Connection {
 Load::Load(std::uint16_t port, const LoadPlan& plan)
     : plan_(plan),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
-      received_(plan.message * plan.depth + 1) {  // all that can have come: one receive an edge is enough
+      received_((plan.message + (plan.websocket ? 10 : 0)) * plan.depth +
+                1) {  // all that can have come: one receive an edge is enough
   for (unsigned i = 0; i < plan.connections; ++i) {
     Connection& connection = *connections_.emplace_back(std::make_unique<Connection>(port, plan, i));
     epoll_event event{};

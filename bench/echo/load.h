@@ -1,4 +1,4 @@
-// The client side of `./dev bench echo`: many connections on one thread, every echoed byte compared with what was sent.
+// The client side of `./dev bench echo` and `./dev bench ws`: many connections on one thread, every echoed byte compared with what was sent.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +14,7 @@ struct LoadPlan {
   std::size_t connections = 1;
   std::size_t message = 64;  // bytes; with `lines` the last one is a newline
   std::size_t depth = 1;     // messages under way on each connection
+  bool websocket = false;    // each message is a masked frame, its echo one that is not
 };
 
 struct LoadResult {

@@ -4,9 +4,10 @@
 #include <string>
 #include <string_view>
 
+#include "protocols/websocket/utf8.h"
+
 namespace twinloop::detail {
 
-bool is_utf8(std::string_view text) noexcept;
 std::string html_escape(std::string_view text);
 std::string printable(std::string_view text);
 // Control characters as \xHH, for messages.

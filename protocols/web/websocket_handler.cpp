@@ -136,7 +136,7 @@ Future<bool> WebSocketHandler::succeeded(Future<void> work) {
   const Result<> done = co_await as_result(std::move(work));
   busy_ = false;
   if (done.ok()) co_return true;
-  if (!done.failure().exception() && is_ordinary_end(done.error())) co_return !connection_.is_closed();
+  if (is_ordinary_end(done.error()) && connection_.is_closing()) co_return true;  // the next read says how it ended
   log_exception(done.failure());
   (void)co_await as_result(connection_.close(1011));
   co_return false;

@@ -300,7 +300,7 @@ void WebSocketConnection::Impl::take_close() {
 // ---- writing
 
 Failure WebSocketConnection::Impl::write_refusal() const {
-  if (!close_sent_ && !ended_) return {};
+  if (!is_closing()) return {};
   if (failure_) return failure_;
   return peer_code_ != 0 ? Errc::end : Errc::local;
 }
@@ -578,6 +578,7 @@ Future<void> WebSocketConnection::close(std::uint16_t code, std::string_view rea
 void WebSocketConnection::abort() noexcept { impl_->abort(); }
 Future<void> WebSocketConnection::closed() { return impl_->closed(); }
 bool WebSocketConnection::is_closed() const noexcept { return impl_->is_closed(); }
+bool WebSocketConnection::is_closing() const noexcept { return impl_->is_closing(); }
 std::uint16_t WebSocketConnection::close_code() const noexcept { return impl_->close_code(); }
 const std::string& WebSocketConnection::close_reason() const noexcept { return impl_->close_reason; }
 std::error_code WebSocketConnection::error() const noexcept { return impl_->error(); }

@@ -62,6 +62,7 @@ class WebSocketConnection::Impl final : private detail::OperationBase, private d
   void abort() noexcept;
 
   bool is_closed() const noexcept { return ended_; }
+  bool is_closing() const noexcept { return ended_ || close_sent_; }
   std::uint16_t close_code() const noexcept;
   std::error_code error() const noexcept { return failure_.code(); }
   bool compressed() const noexcept { return inflater_ != nullptr; }

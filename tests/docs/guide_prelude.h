@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "twinloop/all.h"
 #include "twinloop/cares.h"
@@ -35,6 +36,11 @@
 #include "twinloop/trace.h"
 #include "twinloop/udp.h"
 #include "twinloop/wait_iterator.h"
+#include "twinloop/websocket_connection.h"
+
+#if __has_include("twinloop/websocket_handler.h")
+#include "twinloop/websocket_handler.h"
+#endif
 
 #if __has_include("twinloop/tls.h")
 #include "twinloop/tls.h"

@@ -231,6 +231,8 @@ class WebSocketConnection {
   // Completes when the connection has ended, or its peer is known to have gone, whether or not anyone reads.
 
   bool is_closed() const noexcept;
+  bool is_closing() const noexcept;
+  // One of the two has said Close, or it is closed: nothing can be written any more.
   std::uint16_t close_code() const noexcept;
   // Of the peer's Close: 1005 when it named none, 1006 when the connection ended without one, 0 while it is open.
   const std::string& close_reason() const noexcept;
