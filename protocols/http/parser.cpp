@@ -202,6 +202,7 @@ struct HTTP1Parser::State {
   bool until_close = false;    // the body ends with the connection
   bool answers_head = false;
   bool in_trailers = false;
+  bool method_lost = false;  // llhttp knows no such method
 };
 
 // ---- what llhttp finds
@@ -400,7 +401,7 @@ void HTTP1Parser::State::begin() {
   lines.begin();
   overhead = 0;
   phase = Phase::head;
-  started = head_complete = complete = until_close = in_trailers = false;
+  started = head_complete = complete = until_close = in_trailers = method_lost = false;
 }
 
 HTTP1Parser::Step HTTP1Parser::State::next(std::string_view input) {
@@ -423,6 +424,7 @@ llhttp_errno_t HTTP1Parser::State::run(std::string_view input, std::size_t& cons
 }
 
 HTTP1Parser::Step HTTP1Parser::State::read_head(std::string_view input) {
+  if (method_lost) return refuse_method(input);
   const std::string_view allowed = input.substr(0, limits.max_header_size - overhead);
   std::size_t consumed = 0;
   const llhttp_errno_t result = run(allowed, consumed);
@@ -504,12 +506,17 @@ HTTP1Parser::Step HTTP1Parser::State::refuse_engine(std::string_view input) {
   }
 }
 
-// A method that could be one is merely not allowed.
+// A method that could be one is merely not allowed, so that its end has to be seen.
 HTTP1Parser::Step HTTP1Parser::State::refuse_method(std::string_view input) {
-  input.remove_prefix(std::min(input.find_first_not_of("\r\n"), input.size()));
-  const std::string_view method = input.substr(0, input.find(' '));
-  const bool ended = method.size() < input.size();
-  return ended && is_http_token(method) ? refuse(405, "a method that nobody knows") : refuse(400, "no request");
+  if (!method_lost) input.remove_prefix(std::min(input.find_first_not_of("\r\n"), input.size()));
+  const auto end = std::find_if_not(input.begin(), input.end(), [](char c) { return is_http_token({&c, 1}); });
+  const bool empty = !method_lost && end == input.begin() && head.method.empty() && overhead == 0;
+  method_lost = true;
+  overhead += static_cast<std::size_t>(end - input.begin());
+  if (end != input.end())
+    return *end == ' ' && !empty ? refuse(405, "a method that nobody knows") : refuse(400, "no request");
+  if (overhead >= limits.max_header_size) return refuse(414, "a request line that is too long");
+  return tell(Event::more, input.size());
 }
 
 // ---- the face

@@ -38,6 +38,7 @@ Future<void> serve_http(std::shared_ptr<HTTPService> service, IOStream stream) {
       const Result<void> flushed = co_await as_result(connection.flush());
       connection.note_flushed(flushed);
     }
+    if (connection.owes_notice()) co_await moment();  // it is queued already
     if (connection.owes_body()) co_await connection.skip_body();
     connection.end_request();
   }

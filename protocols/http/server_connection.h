@@ -55,6 +55,7 @@ class HTTPServerConnection final : public ListNode, private OperationBase, priva
   void end_answer(const Result<void>& outcome);
   bool owes_flush() const noexcept { return interested() && !client_gone() && !detached_; }
   void note_flushed(const Result<void>& flushed);
+  bool owes_notice() const noexcept { return close_function_ && client_gone() && !detached_; }
   bool owes_body() const noexcept { return keep_ && !body_ended_ && !client_gone(); }
   Future<void> skip_body();
   void end_request();

@@ -7,7 +7,6 @@
 #include "protocols/web/crypto.h"
 #include "protocols/web/handler_state.h"
 #include "protocols/web/text.h"
-#include "protocols/websocket/sha1.h"
 #include "twinloop/log.h"
 #include "twinloop/request_handler.h"
 #include "twinloop/web.h"
@@ -110,10 +109,7 @@ bool RequestHandler::finished() const noexcept { return state_->finished; }
 
 // ---- ETag
 
-std::optional<std::string> RequestHandler::compute_etag() const {
-  const auto digest = detail::sha1(state_->output);
-  return '"' + detail::to_hex({reinterpret_cast<const char*>(digest.data()), digest.size()}) + '"';
-}
+std::optional<std::string> RequestHandler::compute_etag() const { return '"' + detail::sha1_hex(state_->output) + '"'; }
 
 void RequestHandler::set_etag_header() {
   if (const std::optional<std::string> etag = compute_etag()) set_header("ETag", *etag);

@@ -173,8 +173,9 @@ class HTTPServerRequest {
     static_assert(!ReturnsFuture<F>, "this callback is a coroutine and would be cancelled at once: use spawn");
     set_close_function(detail::Function<void()>(std::forward<F>(callback)));
   }
-  // Calls it once, from the loop, if the client goes before the answer is complete and flushed.  One at a time; an empty one takes
-  // it back.
+  void set_close_callback(std::nullptr_t) { set_close_function({}); }
+  // Calls it once, from the loop, if the client goes before the answer is complete and flushed.  One at a time; nullptr takes it
+  // back.
   void cancel_when_client_goes();
   // Drops the handler's coroutine then: what it waits for is withdrawn, its destructors run.
   bool client_gone() const noexcept;
