@@ -1,4 +1,4 @@
-// What signed values need of a cryptographic library, and what a build without one says.
+// What signed values and ETags need of a cryptographic library, and what there is without one.
 #pragma once
 
 #include <optional>
@@ -9,6 +9,9 @@ namespace twinloop::detail {
 
 std::string hmac_sha256(std::string_view key, std::string_view text);
 // 32 bytes.  Throws Error(not_supported) in a build without OpenSSL.
+
+std::string sha1_hex(std::string_view text);
+// For ETags; in any build.
 
 bool equal_in_constant_time(std::string_view a, std::string_view b) noexcept;
 // The time it takes does not tell where they differ.

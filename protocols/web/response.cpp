@@ -7,7 +7,6 @@
 #include "protocols/web/crypto.h"
 #include "protocols/web/handler_state.h"
 #include "protocols/web/text.h"
-#include "protocols/websocket/sha1.h"
 #include "twinloop/log.h"
 #include "twinloop/request_handler.h"
 #include "twinloop/web.h"
@@ -16,6 +15,8 @@ namespace twinloop {
 namespace {
 
 using detail::HandlerState;
+
+constexpr std::size_t kTaggedBody = 1024 * 1024;  // what is hashed in one go, for an ETag that nobody asked for
 
 Failure misuse(const char* what) { return {Errc::protocol, what}; }
 
@@ -108,10 +109,7 @@ bool RequestHandler::finished() const noexcept { return state_->finished; }
 
 // ---- ETag
 
-std::optional<std::string> RequestHandler::compute_etag() const {
-  const auto digest = detail::sha1(state_->output);
-  return '"' + detail::to_hex({reinterpret_cast<const char*>(digest.data()), digest.size()}) + '"';
-}
+std::optional<std::string> RequestHandler::compute_etag() const { return '"' + detail::sha1_hex(state_->output) + '"'; }
 
 void RequestHandler::set_etag_header() {
   if (const std::optional<std::string> etag = compute_etag()) set_header("ETag", *etag);
@@ -138,7 +136,7 @@ void RequestHandler::prepare_whole_response() {
   HandlerState& state = *state_;
   const std::string& method = request().method();
   if (state.status == 200 && (method == "GET" || method == "HEAD")) {
-    if (!state.headers.contains("ETag")) set_etag_header();
+    if (!state.headers.contains("ETag") && state.output.size() <= kTaggedBody) set_etag_header();
     if (check_etag_header()) state.status = 304;
   }
   if (has_body(state.status)) {

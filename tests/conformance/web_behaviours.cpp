@@ -222,6 +222,26 @@ Future<Reply> get_from(std::string target, std::string headers = {}) {
   return fetch(kUrl, std::move(text));
 }
 
+// Takes the connection over and echoes one line.
+class Upgrades : public Steps {
+ public:
+  using Steps::Steps;
+  Future<void> get() override {
+    std::string leftover;
+    IOStream stream = detach(leftover);
+    co_await stream.write("HTTP/1.1 101 Switching Protocols\r\n\r\n" + leftover);
+    co_await stream.write(co_await stream.read_until("\n"));
+  }
+};
+
+// Ends its connection without an answer.
+class HangsUp : public RequestHandler {
+  Future<void> get() override {
+    request().stream().close();
+    co_return;
+  }
+};
+
 }  // namespace
 
 // ---- routes
@@ -402,6 +422,35 @@ BEHAVIOUR("a fallback hands its requests to another handler", Needs::nothing) {
   co_await app.listen(kUrl);
   const Reply reply = co_await get_from("/raw/x");
   expect_equal(reply.body, "raw /raw/x");
+}
+
+BEHAVIOUR("a handler that takes its connection over gets neither on_finish nor on_connection_close", Needs::nothing) {
+  std::string steps;
+  Application app;
+  app.add<Upgrades>("/", std::ref(steps));
+  co_await app.listen(kUrl);
+  IOStream client = co_await connect(kUrl);
+  co_await client.write(request("GET", "/", "Connection: Upgrade\r\nUpgrade: lines\r\n") + "early ");
+  const std::string head = co_await client.read_until("\r\n\r\n");
+  expect(head.starts_with("HTTP/1.1 101"), head);
+  co_await client.write("line\n");
+  const std::string all = co_await client.read_until_close();
+  expect_equal(all, "early line\n");
+  while (app.server().stats().active > 0) co_await moment();
+  expect_equal(steps, "prepare ");
+}
+
+BEHAVIOUR("a handler that closes its connection leaves its client without an answer and the log without a line",
+          Needs::nothing) {
+  const RecordedLog log;
+  Application app;
+  app.add<HangsUp>("/");
+  co_await app.listen(kUrl);
+  IOStream client = co_await connect(kUrl);
+  co_await client.write(request("GET", "/"));
+  const std::string nothing = co_await client.read_until_close();
+  expect_equal(nothing, "");
+  expect_equal(log.text(), "");
 }
 
 // ---- headers and statuses

@@ -220,7 +220,7 @@ BEHAVIOUR("a large file arrives whole, and so does a range of it", kFiles) {
 
 BEHAVIOUR("a large file is read no faster than its client takes it", kFiles) {
   Site site;
-  site.write("large.bin", pattern_of(20'000'000));
+  site.write("large.bin", pattern_of(4'000'000));
   co_await site.app.listen(kUrl);
   IOStream client = co_await connect(kUrl);
   co_await client.write(request("GET", "/static/large.bin"));
@@ -234,13 +234,13 @@ BEHAVIOUR("a large file is read no faster than its client takes it", kFiles) {
 BEHAVIOUR("a file that becomes shorter while it is sent is not taken for a whole one", kFiles) {
   const RecordedLog log;
   Site site;
-  site.write("large.bin", pattern_of(20'000'000));
+  site.write("large.bin", pattern_of(4'000'000));
   co_await site.app.listen(kUrl);
   IOStream client = co_await connect(kUrl);
   co_await client.write(request("GET", "/static/large.bin"));
   co_await client.read_until("\r\n\r\n");
   fs::resize_file(site.folder() + "/large.bin", 1000);
-  const Result<std::string> body = co_await as_result(client.read_bytes(20'000'000));
+  const Result<std::string> body = co_await as_result(client.read_bytes(4'000'000));
   expect(!body.ok(), "the connection is cut");
   expect(log.mentions("became shorter"), log.text());
 }

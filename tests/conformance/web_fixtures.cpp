@@ -1,5 +1,7 @@
 #include "web_fixtures.h"
 
+#include <zlib.h>
+
 #include <charconv>
 
 namespace twinloop::testing {
@@ -66,6 +68,36 @@ std::string stream_url(std::string_view url) {
   if (url.starts_with("http://")) return "tcp" + std::string(url.substr(4));
   if (url.starts_with("https://")) return "tls" + std::string(url.substr(5));
   return std::string(url);
+}
+
+std::string gzipped(std::string_view text) {
+  z_stream z{};
+  expect(::deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK, "zlib");
+  std::string bytes(text.size() + 100, '\0');
+  z.next_in = const_cast<Bytef*>(reinterpret_cast<const Bytef*>(text.data()));
+  z.avail_in = static_cast<uInt>(text.size());
+  z.next_out = reinterpret_cast<Bytef*>(bytes.data());
+  z.avail_out = static_cast<uInt>(bytes.size());
+  const int status = ::deflate(&z, Z_FINISH);
+  bytes.resize(z.total_out);
+  ::deflateEnd(&z);
+  expect(status == Z_STREAM_END, "all of it");
+  return bytes;
+}
+
+std::string inflated(const std::string& bytes) {
+  z_stream z{};
+  expect(::inflateInit2(&z, 15 + 16) == Z_OK, "zlib");
+  std::string text(256 * 1024, '\0');
+  z.next_in = const_cast<Bytef*>(reinterpret_cast<const Bytef*>(bytes.data()));
+  z.avail_in = static_cast<uInt>(bytes.size());
+  z.next_out = reinterpret_cast<Bytef*>(text.data());
+  z.avail_out = static_cast<uInt>(text.size());
+  const int status = ::inflate(&z, Z_FINISH);
+  text.resize(z.total_out);
+  ::inflateEnd(&z);
+  expect(status == Z_STREAM_END, "a whole gzip stream");
+  return text;
 }
 
 }  // namespace twinloop::testing

@@ -35,4 +35,8 @@ Future<Reply> fetch(std::string url, std::string text);
 std::string stream_url(std::string_view url);
 // Where a client connects that speaks HTTP by hand: tcp:// for http://, tls:// for https://.
 
+std::string gzipped(std::string_view text);
+std::string inflated(const std::string& bytes);
+// At most 256 KiB of text.
+
 }  // namespace twinloop::testing

@@ -117,6 +117,18 @@ class Floods : public Watched {
   }
 };
 
+// Is done at once, but what it said is more than fits between here and its client.
+class SaysMuch : public Watched {
+ public:
+  using Watched::Watched;
+  Future<void> get() override {
+    const Counting frame(seen_.ended);
+    ++seen_.begun;
+    write(std::string(20'000'000, 'x'));
+    co_return;
+  }
+};
+
 // Sends a little, again and again.
 class Drips : public Watched {
  public:
@@ -151,6 +163,7 @@ Future<Served> serve_over(const Carrier& carrier, Seen& seen) {
   served.app.add<Cancelled>("/cancelled", std::ref(seen));
   served.app.add<Uploads>("/upload", std::ref(seen));
   served.app.add<Floods>("/flood", std::ref(seen));
+  served.app.add<SaysMuch>("/large", std::ref(seen));
   ListenOptions listening;
   carrier.secure(served.connecting, listening);
   std::string url = carrier.url != nullptr ? carrier.url : "pair:gone";
@@ -201,13 +214,19 @@ Future<void> in_a_stuck_flush(IOStream& client, const Seen& seen) {
   }
 }
 
-constexpr std::array<Place, 6> kPlaces = {{
+Future<void> answered_but_not_sent(IOStream& client, const Seen& seen) {
+  co_await client.write(request("GET", "/large"));
+  co_await until(seen.begun, 1);
+}
+
+constexpr std::array<Place, 7> kPlaces = {{
     {"waits", &waiting},
     {"is to be cancelled", &cancelled},
     {"waits in front of pipelined bytes", &with_pipelined_bytes},
     {"waits behind keep-alive", &behind_keep_alive},
     {"is in the middle of an upload", &uploading},
     {"is in a flush that is stuck", &in_a_stuck_flush},
+    {"has its answer, which it does not take,", &answered_but_not_sent},
 }};
 
 // ---- how it goes
@@ -269,6 +288,20 @@ class Slow : public RequestHandler {
   }
 
  private:
+  int& ended_;
+};
+
+class Sleeps : public RequestHandler {
+ public:
+  Sleeps(int& begun, int& ended) : begun_(begun), ended_(ended) {}
+  Future<void> get() override {
+    const Counting frame(ended_);
+    ++begun_;
+    co_await sleep_for(1h);
+  }
+
+ private:
+  int& begun_;
   int& ended_;
 };
 
@@ -353,6 +386,22 @@ BEHAVIOUR("on_finish alone declares no interest in a client's FIN", kNetwork) {
   expect_equal(finished, 1);
 }
 
+BEHAVIOUR("on_finish waits until the response was handed over whole", kNetwork) {
+  Seen seen;
+  Application app;
+  app.add<SaysMuch>("/", std::ref(seen));
+  const std::string url = stream_url(co_await app.listen("http://127.0.0.1:0"));
+  IOStream client = co_await connect(url);
+  co_await client.write(request("GET", "/"));
+  co_await until(seen.begun, 1);
+  co_await sleep_for(20ms);
+  expect_equal(seen.finished, 0);
+  const Reply reply = co_await read_reply(client);
+  expect_equal(reply.body.size(), 20'000'000u);
+  co_await until(seen.finished, 1);
+  expect_equal(seen.closed, 0);
+}
+
 BEHAVIOUR("half_closing_clients = wait: a FIN is no reason to stop, a write that fails is", kNetwork) {
   Seen seen;
   Application app({}, HTTPServerOptions().set_half_closing_clients(HalfClosingClients::wait));
@@ -386,17 +435,17 @@ BEHAVIOUR("a handler that is to be cancelled when its client goes ends where it 
 }
 
 BEHAVIOUR("a route may ask for cancellation in place of its handler", kNetwork) {
+  int begun = 0;
   int ended = 0;
   Application app;
-  app.add<Slow>("/", std::ref(ended)).cancel_on_connection_close();
+  app.add<Sleeps>("/", std::ref(begun), std::ref(ended)).cancel_on_connection_close();
   const std::string url = stream_url(co_await app.listen("http://127.0.0.1:0"));
   IOStream client = co_await connect(url);
   co_await client.write(request("GET", "/"));
-  co_await sleep_for(1ms);
+  co_await until(begun, 1);
   client.close();
-  co_await sleep_for(30ms);
+  co_await until(ended, 1);
   co_await until_idle(app);
-  expect_equal(ended, 0);
 }
 
 // ---- uploads
@@ -472,6 +521,15 @@ BEHAVIOUR("pieces of an upload never overlap, counted or chunked", Needs::nothin
   for (int i = 0; i < 10; ++i) chunked.append("1000\r\n").append(4096, 'y').append("\r\n");
   const Reply in_chunks = co_await fetch("pair:upload", chunked + "0\r\n\r\n");
   expect_equal(in_chunks.body, "prepare 40960");
+}
+
+BEHAVIOUR("pieces of a compressed upload arrive decompressed", Needs::nothing) {
+  Application app({}, HTTPServerOptions().set_decompress_requests(true));
+  app.add<SlowUploads>("/");
+  co_await app.listen("pair:upload");
+  constexpr std::string_view kHeaders = "Content-Encoding: gzip\r\n";
+  const Reply reply = co_await fetch("pair:upload", request("POST", "/", kHeaders, gzipped(std::string(100'000, 'x'))));
+  expect_equal(reply.body, "prepare 100000");
 }
 
 BEHAVIOUR("an upload that prepare answers is not read", kNetwork) {

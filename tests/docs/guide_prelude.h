@@ -46,6 +46,12 @@
 #include "twinloop/tls.h"
 #endif
 
+#if __has_include("twinloop/web.h")
+#include "twinloop/event_stream.h"
+#include "twinloop/static_files.h"
+#include "twinloop/web.h"
+#endif
+
 #if __has_include("twinloop/libuv.h")
 #include <uv.h>
 

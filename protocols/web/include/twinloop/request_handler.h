@@ -86,7 +86,7 @@ class RequestHandler {
   virtual std::optional<std::string> get_current_user();
   // Who asks, by a signed cookie for instance; no value: a stranger.  See current_user().
   virtual std::optional<std::string> compute_etag() const;
-  // Of what was written, as SHA-1 by default; no value: none.
+  // Of what was written, as SHA-1 by default; no value: none.  finish() asks for bodies of up to a MiB.
   virtual std::string decode_argument(std::string value, std::string_view name) const;
   // Throws HTTPError(400) for what is not UTF-8; control characters become spaces.
   virtual void check_xsrf_cookie();

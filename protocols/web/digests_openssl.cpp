@@ -1,5 +1,6 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/sha.h>
 
 #include "protocols/web/crypto.h"
 #include "twinloop/error.h"
@@ -14,6 +15,12 @@ std::string hmac_sha256(std::string_view key, std::string_view text) {
     throw Error(Errc::not_supported, "HMAC-SHA256: this OpenSSL refuses it");
   }
   return {reinterpret_cast<const char*>(digest), size};
+}
+
+std::string sha1_hex(std::string_view text) {
+  unsigned char digest[SHA_DIGEST_LENGTH];
+  ::SHA1(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);
+  return to_hex({reinterpret_cast<const char*>(digest), sizeof digest});
 }
 
 }  // namespace twinloop::detail
