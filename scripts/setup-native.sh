@@ -8,10 +8,12 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 # PACKAGE=PROBE, the probe being a command or a file; what is found by its probe is not installed again.
 readonly BUILD_TOOLS=(g++=g++ cmake=cmake ninja-build=ninja pkg-config=pkg-config git=git python3=python3
   libcli11-dev=/usr/include/CLI/CLI.hpp)
+# Debian 12 has llhttp only as the C sources that come with node-llhttp; later ones have libllhttp-dev, and these sources, too.
+readonly HTTP=(zlib1g-dev=/usr/include/zlib.h node-llhttp=/usr/share/llhttp/llhttp.c)
 readonly REGEX=(libre2-dev=/usr/include/re2/re2.h)
 readonly LIBUV=(libuv1-dev=/usr/include/uv.h)
 readonly BENCH_PEERS=("${LIBUV[@]}" libasio-dev=/usr/include/asio.hpp
-  python3-tornado=/usr/lib/python3/dist-packages/tornado/version.py)
+  python3-tornado=/usr/lib/python3/dist-packages/tornado/version.py wrk=wrk)
 readonly TEST_PEERS=("${LIBUV[@]}" "${REGEX[@]}" socat=socat netcat-openbsd=nc curl=curl brotli=brotli chromium=chromium
   clang-19=clang++-19 libclang-rt-19-dev=/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.tsan-*.a
   clang-format-19=clang-format-19 clang-tidy-19=clang-tidy-19
@@ -29,6 +31,13 @@ install_build_tools() {
   if ((${#missing[@]})); then apt_install "${missing[@]}" || die "cannot build without: ${missing[*]}"; fi
   version_at_least "$(cmake --version | sed -nE '1s/.* ([0-9.]+).*/\1/p')" 3.25 ||
     die "$(command -v cmake) is $(cmake --version | head -n 1); twinloop needs 3.25 or newer"
+}
+
+install_http_libraries() { # what is missing is a library without HTTP
+  if [[ -f /usr/include/llhttp.h && -f /usr/include/zlib.h ]]; then return; fi
+  local missing=()
+  mapfile -t missing < <(missing_packages "${HTTP[@]}")
+  if ((${#missing[@]})) && ! apt_install "${missing[@]}"; then say "note: no HTTP in the library without: ${missing[*]}"; fi
 }
 
 install_bench_peers() { # what is missing leaves its column empty
@@ -134,9 +143,9 @@ wasm_catch2() { # needs setup-wasm.sh to have run
 main() {
   one_at_a_time
   case "${1:-demo}" in
-    demo) install_build_tools; install_node ;;
-    bench) install_build_tools; install_bench_peers ;;
-    test) install_build_tools; install_node; install_test_peers; native_catch2 ;;
+    demo) install_build_tools; install_http_libraries; install_node ;;
+    bench) install_build_tools; install_http_libraries; install_bench_peers ;;
+    test) install_build_tools; install_http_libraries; install_node; install_test_peers; native_catch2 ;;
     test-wasm) wasm_catch2 ;;
     *) die "usage: setup-native.sh [demo|bench|test|test-wasm]" ;;
   esac

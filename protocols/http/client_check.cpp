@@ -10,12 +10,6 @@ namespace {
 
 constexpr std::array<std::string_view, 7> kMethods = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"};
 
-bool is_token_character(char c) noexcept {
-  constexpr std::string_view kOthers = "!#$%&'*+-.^_`|~";
-  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-         kOthers.find(c) != std::string_view::npos;
-}
-
 [[noreturn]] void refuse(const HTTPRequest& request, std::string_view what) {
   throw Error(Errc::protocol, describe(request.method(), shown_url(request.url())).append(": ").append(what));
 }
@@ -25,8 +19,7 @@ bool takes_no_body(std::string_view method) noexcept { return method == "GET" ||
 
 void check_method(const HTTPRequest& request) {
   const std::string& method = request.method();
-  if (method.empty() || !std::all_of(method.begin(), method.end(), is_token_character))
-    refuse(request, "the method is no word");
+  if (!is_http_token(method)) refuse(request, "the method is no word");
   if (method == "CONNECT") refuse(request, "CONNECT is for proxies; use set_proxy()");
   if (request.allow_nonstandard_methods()) return;
   if (std::find(kMethods.begin(), kMethods.end(), method) == kMethods.end()) {

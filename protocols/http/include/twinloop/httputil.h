@@ -22,7 +22,14 @@ class HTTPHeaders {
     std::string value;
   };
 
-  HTTPHeaders() = default;
+  HTTPHeaders() noexcept = default;
+  HTTPHeaders(const HTTPHeaders& other) : fields_(other.begin(), other.end()), size_(other.size_) {}
+  HTTPHeaders(HTTPHeaders&& other) noexcept : fields_(std::move(other.fields_)), size_(std::exchange(other.size_, 0)) {}
+  HTTPHeaders& operator=(HTTPHeaders other) noexcept {
+    fields_.swap(other.fields_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
 
   HTTPHeaders& add(std::string_view name, std::string_view value);
   // One more field, besides those of the same name.  Throws Error(protocol) for a name that is no token and for a value with a
@@ -30,7 +37,8 @@ class HTTPHeaders {
   HTTPHeaders& set(std::string_view name, std::string_view value);
   // In place of all fields of that name.
   void erase(std::string_view name) noexcept;
-  void clear() noexcept { fields_.clear(); }
+  void clear() noexcept { size_ = 0; }
+  // The memory stays, for the headers that are added next.
 
   const std::string* find(std::string_view name) const noexcept;
   // The first of that name; nullptr when there is none.
@@ -43,23 +51,33 @@ class HTTPHeaders {
   bool has_token(std::string_view name, std::string_view token) const noexcept;
   // Whether that comma-separated header names the token, whatever its case: has_token("Connection", "close").
 
-  std::size_t size() const noexcept { return fields_.size(); }
-  bool empty() const noexcept { return fields_.empty(); }
-  auto begin() const noexcept { return fields_.begin(); }
-  auto end() const noexcept { return fields_.end(); }
+  std::size_t size() const noexcept { return size_; }
+  bool empty() const noexcept { return size_ == 0; }
+  const Field* begin() const noexcept { return fields_.data(); }
+  const Field* end() const noexcept { return fields_.data() + size_; }
 
   static Result<HTTPHeaders> parse(std::string_view block);
   // "Name: value\r\n…", as between a start line and the empty line.  Fails with protocol.  For parts of multipart bodies, which may
   // fold lines; a connection's own headers are read by its parser.
 
-  void add_unchecked(std::string&& name, std::string&& value) {
-    fields_.push_back(Field{std::move(name), std::move(value)});
-  }
-  // For parsers, which have looked already.
+  Field& append_unchecked();
+  // One more field, empty, in memory that clear() kept.  For parsers, which look themselves.
 
  private:
-  std::vector<Field> fields_;
+  std::vector<Field> fields_;  // the first size_ are there, the others are memory
+  std::size_t size_ = 0;
 };
+
+// ---- the grammar of headers
+
+bool is_http_token(std::string_view text) noexcept;
+// A name, a method (RFC 9110 §5.6.2); not empty.
+bool is_http_field_value(std::string_view text) noexcept;
+// No control character but the tab.
+bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept;
+// Of ASCII letters.
+std::string_view trim_http_space(std::string_view text) noexcept;
+// Without spaces and tabs at both ends.
 
 // ---- queries and forms
 
@@ -82,10 +100,10 @@ HTTPArguments parse_query(std::string_view text, std::size_t max_fields = 1000);
 // "a=1&b=%20": + and %XX are decoded, an escape that is none stays as it is.  Throws Error(limit) beyond max_fields.
 
 std::string url_escape(std::string_view text, bool plus = true);
-// With `plus` for a query (a space becomes +), without for a path (%20).
+// With `plus` for a query (a space becomes +), without for a path (%20, and slashes stay).
 std::string url_unescape(std::string_view text, bool plus = true);
 std::string url_concat(std::string_view url, const HTTPArguments& arguments);
-// Adds arguments to an URL that may have some already.
+// Adds arguments to an URL that may have some already, in front of its fragment.
 
 struct HTTPFile {
   std::string filename;
@@ -110,7 +128,8 @@ Result<MultipartForm> parse_multipart(std::string_view body, std::string_view co
 // ---- cookies and dates
 
 std::vector<std::pair<std::string, std::string>> parse_cookies(std::string_view header);
-// Of a request's Cookie header (RFC 6265 §5.4), quotes removed.
+// Of a request's Cookie header (RFC 6265 §5.4), in order, quotes removed.  A name may stand there more than once; a piece without "="
+// is a value without a name.
 
 std::string format_timestamp(std::chrono::system_clock::time_point when);
 // "Sun, 27 Jan 2013 18:43:20 GMT" (RFC 9110 §5.6.7).

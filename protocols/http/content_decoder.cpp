@@ -5,6 +5,7 @@
 #include <new>
 
 #include "protocols/http/content_decoder.h"
+#include "twinloop/httputil.h"
 
 namespace twinloop::detail {
 namespace {
@@ -73,16 +74,11 @@ class Inflater final : public ContentDecoder {
   bool ended_ = false;
 };
 
-bool same_ignoring_case(std::string_view a, std::string_view b) noexcept {
-  const auto same = [](char x, char y) { return (x | 0x20) == (y | 0x20); };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), same);
-}
-
 }  // namespace
 
 std::unique_ptr<ContentDecoder> ContentDecoder::make(std::string_view encoding) {
-  const bool gzip = same_ignoring_case(encoding, "gzip") || same_ignoring_case(encoding, "x-gzip");
-  if (!gzip && !same_ignoring_case(encoding, "deflate")) return nullptr;
+  const bool gzip = equal_ignoring_case(encoding, "gzip") || equal_ignoring_case(encoding, "x-gzip");
+  if (!gzip && !equal_ignoring_case(encoding, "deflate")) return nullptr;
   return std::make_unique<Inflater>(gzip);
 }
 

@@ -1,0 +1,309 @@
+// What HTTP messages are made of: headers, queries, forms, cookies and dates.
+#include <catch2/catch_test_macros.hpp>
+#include <chrono>
+#include <string>
+
+#include "twinloop/httputil.h"
+
+using namespace twinloop;
+
+namespace {
+
+std::string shown(const HTTPHeaders& headers) {
+  std::string text;
+  for (const auto& [name, value] : headers) text.append(name).append("=").append(value).append(";");
+  return text;
+}
+
+std::string shown(const HTTPArguments& arguments) {
+  std::string text;
+  for (const auto& [name, value] : arguments) text.append(name).append("=").append(value).append(";");
+  return text;
+}
+
+Errc reason_of_failure(const auto& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    return error.reason();
+  }
+  return Errc{};
+}
+
+HTTPArguments one(std::string name, std::string value) {
+  HTTPArguments arguments;
+  arguments.add(std::move(name), std::move(value));
+  return arguments;
+}
+
+}  // namespace
+
+// ---- headers
+
+TEST_CASE("httputil: headers are found whatever the case of their names, and keep their order") {
+  HTTPHeaders headers;
+  headers.add("Set-Cookie", "a=b").add("Content-Type", "text/plain").add("set-cookie", "c=d");
+  CHECK(headers.get("CONTENT-TYPE") == "text/plain");
+  CHECK(headers.get("absent", "otherwise") == "otherwise");
+  CHECK(headers.find("absent") == nullptr);
+  CHECK(*headers.find("Set-Cookie") == "a=b");
+  CHECK(headers.all("Set-Cookie") == std::vector<std::string_view>{"a=b", "c=d"});
+  CHECK(headers.count("SET-COOKIE") == 2);
+  CHECK(headers.joined("set-cookie") == "a=b, c=d");
+  CHECK(shown(headers) == "Set-Cookie=a=b;Content-Type=text/plain;set-cookie=c=d;");
+}
+
+TEST_CASE("httputil: set replaces all headers of that name where the first one stood") {
+  HTTPHeaders headers;
+  headers.add("A", "1").add("B", "2").add("a", "3").add("C", "4");
+  headers.set("a", "5");
+  CHECK(shown(headers) == "A=5;B=2;C=4;");
+  headers.set("D", "6");
+  headers.erase("b");
+  CHECK(shown(headers) == "A=5;C=4;D=6;");
+}
+
+TEST_CASE("httputil: headers that were cleared are gone, and what is added then is new") {
+  HTTPHeaders headers;
+  headers.add("A", "a long value that does not fit into a string itself").add("B", "2");
+  headers.clear();
+  CHECK(headers.empty());
+  CHECK(headers.find("A") == nullptr);
+  headers.add("C", "3");
+  CHECK(shown(headers) == "C=3;");
+  const HTTPHeaders copy = headers;
+  CHECK(shown(copy) == "C=3;");
+  const HTTPHeaders moved = std::move(headers);
+  CHECK(shown(moved) == "C=3;");
+  CHECK(headers.empty());  // NOLINT(bugprone-use-after-move)
+}
+
+TEST_CASE("httputil: a header cannot break out of its line") {
+  for (const char* value : {"a\r\nX: y", "a\nb", "a\rb", "a\x01", "a\x7f"}) {
+    CHECK(reason_of_failure([&] { HTTPHeaders().add("A", value); }) == Errc::protocol);
+    CHECK(reason_of_failure([&] { HTTPHeaders().set("A", value); }) == Errc::protocol);
+  }
+  CHECK(reason_of_failure([] { HTTPHeaders().add("A", std::string_view("a\0b", 3)); }) == Errc::protocol);
+  for (const char* name : {"", "a b", "a:", "a\r\n", "caf\xc3\xa9"}) {
+    CHECK(reason_of_failure([&] { HTTPHeaders().add(name, "a"); }) == Errc::protocol);
+  }
+  CHECK(HTTPHeaders().add("A", " caf\xc3\xa9\tau lait ").get("A") == "caf\xc3\xa9\tau lait");
+}
+
+TEST_CASE("httputil: a token of a list is found whatever its case, and only whole") {
+  HTTPHeaders headers;
+  headers.add("Connection", "keep-alive , Upgrade").add("Connection", "x");
+  CHECK(headers.has_token("connection", "upgrade"));
+  CHECK(headers.has_token("connection", "X"));
+  CHECK_FALSE(headers.has_token("connection", "keep"));
+  CHECK_FALSE(headers.has_token("other", "x"));
+}
+
+TEST_CASE("httputil: a block of headers is parsed, with folded lines and with line feeds alone") {
+  const auto parsed = [](std::string_view block) {
+    Result<HTTPHeaders> headers = HTTPHeaders::parse(block);
+    return headers.ok() ? shown(*headers) : std::string(name(headers.reason()));
+  };
+  CHECK(parsed("Foo: bar\r\nBaz:qux\r\n") == "Foo=bar;Baz=qux;");
+  CHECK(parsed("Foo: bar\r\nFoo: even\r\n  more\r\n\tlines\r\nBaz:\r\n\r\n") == "Foo=bar;Foo=even more lines;Baz=;");
+  CHECK(parsed("Foo: bar\nBaz: qux\n") == "Foo=bar;Baz=qux;");
+  CHECK(parsed("Foo: bar") == "Foo=bar;");
+  CHECK(parsed("") == "");
+  CHECK(parsed("Foo bar\r\n") == "protocol");
+  CHECK(parsed(": bar\r\n") == "protocol");
+  CHECK(parsed("Foo : bar\r\n") == "protocol");
+  CHECK(parsed(" Foo: bar\r\n") == "protocol");
+  CHECK(parsed("Foo: b\rar\r\n") == "protocol");
+  CHECK(parsed("Foo: bar\r\n\r\nBaz: qux\r\n") == "protocol");
+}
+
+TEST_CASE("httputil: ten thousand headers take no more than linear time") {
+  std::string block;
+  for (int i = 0; i < 10'000; ++i) block += "X-" + std::to_string(i) + ": value\r\n";
+  const auto start = std::chrono::steady_clock::now();
+  Result<HTTPHeaders> headers = HTTPHeaders::parse(block);
+  REQUIRE(headers.ok());
+  CHECK(headers->size() == 10'000);
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(2));
+}
+
+// ---- queries
+
+TEST_CASE("httputil: a query is decoded, and what is no escape stays") {
+  CHECK(shown(parse_query("a=1&b=%20+%C3%A9&a=2")) == "a=1;b=  \xc3\xa9;a=2;");
+  CHECK(shown(parse_query("a&b=&=c&&d=1=2")) == "a=;b=;=c;d=1=2;");
+  CHECK(shown(parse_query("a=%&b=%4&c=%zz&%61=%25")) == "a=%;b=%4;c=%zz;a=%;");
+  CHECK(shown(parse_query("")) == "");
+  const HTTPArguments arguments = parse_query("a=1&a=2&b=3");
+  CHECK(*arguments.find("a") == "2");
+  CHECK(arguments.find("c") == nullptr);
+  CHECK(arguments.all("a") == std::vector<std::string_view>{"1", "2"});
+}
+
+TEST_CASE("httputil: a query of too many fields is refused") {
+  CHECK(reason_of_failure([] { parse_query("a&b&c&d", 3); }) == Errc::limit);
+  CHECK(parse_query("a&b&c", 3).size() == 3);
+}
+
+TEST_CASE("httputil: escaping and its reverse") {
+  CHECK(url_escape("a b/c?d=\xc3\xa9~") == "a+b%2Fc%3Fd%3D%C3%A9~");
+  CHECK(url_escape("a b/c?", false) == "a%20b/c%3F");
+  CHECK(url_unescape("a+b%20c") == "a b c");
+  CHECK(url_unescape("a+b%20c", false) == "a+b c");
+}
+
+TEST_CASE("httputil: arguments are added to URLs of all forms") {
+  HTTPArguments two = one("y", "y");
+  two.add("z", "z z");
+  CHECK(url_concat("https://localhost/path", two) == "https://localhost/path?y=y&z=z+z");
+  CHECK(url_concat("https://localhost/path?", two) == "https://localhost/path?y=y&z=z+z");
+  CHECK(url_concat("https://localhost/path?x", two) == "https://localhost/path?x&y=y&z=z+z");
+  CHECK(url_concat("https://localhost/path?x&", two) == "https://localhost/path?x&y=y&z=z+z");
+  CHECK(url_concat("https://localhost/path?a=1&b=2", two) == "https://localhost/path?a=1&b=2&y=y&z=z+z");
+  CHECK(url_concat("https://localhost/path#tab", two) == "https://localhost/path?y=y&z=z+z#tab");
+  CHECK(url_concat("https://localhost/path?a=1#tab?x", two) == "https://localhost/path?a=1&y=y&z=z+z#tab?x");
+  CHECK(url_concat("https://localhost/path?r=1&t=2", {}) == "https://localhost/path?r=1&t=2");
+  CHECK(url_concat("/", one("&", "=")) == "/?%26=%3D");
+}
+
+// ---- multipart
+
+namespace {
+
+constexpr const char* kMultipart = "multipart/form-data; boundary=1234";
+
+std::string form(std::string_view part) { return "--1234\r\n" + std::string(part) + "\r\n--1234--\r\n"; }
+
+std::string shown_form(std::string_view body, std::string_view type = kMultipart, const MultipartLimits& limits = {}) {
+  Result<MultipartForm> result = parse_multipart(body, type, limits);
+  if (!result.ok()) return std::string(name(result.reason()));
+  std::string text = shown(result->arguments);
+  for (const auto& [field, file] : result->files) {
+    text += field + ":" + file.filename + "[" + file.content_type + "]" + file.body + ";";
+  }
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("httputil: a form of several parts is parsed, files apart") {
+  const std::string body =
+      "preamble\r\n--1234\r\n"
+      "Content-Disposition: form-data; name=\"text\"\r\n\r\nvalue\r\n--1234  \r\n"
+      "Content-Disposition: form-data; name=\"files\"; filename=\"ab.txt\"\r\nContent-Type: "
+      "text/x\r\n\r\nFoo\r\n\r\n--1234\r\n"
+      "content-disposition: Form-Data; name=empty\r\n\r\n\r\n--1234--\r\nepilogue";
+  CHECK(shown_form(body) == "text=value;empty=;files:ab.txt[text/x]Foo\r\n;");
+  CHECK(shown_form(body, "Multipart/Form-Data; charset=x; boundary=\"1234\"") ==
+        "text=value;empty=;files:ab.txt[text/x]Foo\r\n;");
+}
+
+TEST_CASE("httputil: names in a form may be quoted, bare, escaped or of RFC 8187") {
+  const auto file = [](std::string_view parameters) {
+    return shown_form(form("Content-Disposition: form-data; " + std::string(parameters) + "\r\n\r\nFoo"));
+  };
+  CHECK(file("name=files; filename=ab.txt") == "files:ab.txt[application/unknown]Foo;");
+  CHECK(file("name=\"f\"; filename=\"a\\\"b.txt\"") == "f:a\"b.txt[application/unknown]Foo;");
+  CHECK(file("name=\"f\"; filename=\"a;b.txt\"") == "f:a;b.txt[application/unknown]Foo;");
+  CHECK(file("name=\"f\"; filename=\"C:\\x\\y.txt\"") == "f:C:\\x\\y.txt[application/unknown]Foo;");
+  CHECK(file("name=\"f\"; filename=\"a\\\\b.txt\"") == "f:a\\b.txt[application/unknown]Foo;");
+  CHECK(file("name=f; filename=\"old\"; filename*=UTF-8''%C3%A1b.txt") ==
+        "f:\xc3\xa1"
+        "b.txt[application/unknown]Foo;");
+  CHECK(file("name=f; filename*=UTF-8''new; filename=old") == "f:new[application/unknown]Foo;");
+}
+
+TEST_CASE("httputil: a boundary that goes on is content") {
+  CHECK(shown_form(form("Content-Disposition: form-data; name=a\r\n\r\nx\r\n--12345\r\n--1234x")) ==
+        "a=x\r\n--12345\r\n--1234x;");
+}
+
+TEST_CASE("httputil: malformed forms are refused") {
+  const std::string part = "Content-Disposition: form-data; name=a\r\n\r\nvalue";
+  CHECK(shown_form(form(part)) == "a=value;");
+  CHECK(shown_form("--1234--\r\n") == "");
+  CHECK(shown_form("--1234\r\n" + part + "\r\n--1234\r\n") == "protocol");  // no boundary at the end
+  CHECK(shown_form("--1234\r\n" + part + "--1234--\r\n") == "protocol");    // no line of its own for the boundary
+  CHECK(shown_form(form("value")) == "protocol");                           // no headers
+  CHECK(shown_form(form("X: y\r\n\r\nvalue")) == "protocol");               // no disposition
+  CHECK(shown_form(form("Content-Disposition: attachment; name=a\r\n\r\nvalue")) == "protocol");
+  CHECK(shown_form(form("Content-Disposition: form-data; filename=a\r\n\r\nvalue")) == "protocol");  // no name
+  CHECK(shown_form(form("Content Disposition: form-data; name=a\r\n\r\nvalue")) == "protocol");
+  CHECK(shown_form("no boundary") == "protocol");
+  CHECK(shown_form("") == "protocol");
+  CHECK(shown_form(form(part), "multipart/form-data") == "protocol");
+  CHECK(shown_form(form(part), "multipart/form-data; boundary=") == "protocol");
+  CHECK(shown_form(form(part), "text/plain; boundary=1234") == "protocol");
+}
+
+TEST_CASE("httputil: forms have limits") {
+  const std::string part = "--1234\r\nContent-Disposition: form-data; name=a\r\n\r\nvalue\r\n";
+  MultipartLimits limits;
+  limits.max_parts = 2;
+  CHECK(shown_form(part + part + "--1234--", kMultipart, limits) == "a=value;a=value;");
+  CHECK(shown_form(part + part + part + "--1234--", kMultipart, limits) == "limit");
+  limits.max_part_header_size = 20;
+  CHECK(shown_form(part + "--1234--", kMultipart, limits) == "limit");
+}
+
+TEST_CASE("httputil: a form of many bytes that look like boundaries takes linear time") {
+  std::string content;
+  for (int i = 0; i < 200'000; ++i) content += "\r\n--123";
+  const auto start = std::chrono::steady_clock::now();
+  CHECK(shown_form(form("Content-Disposition: form-data; name=a\r\n\r\n" + content)) == "a=" + content + ";");
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(2));
+}
+
+// ---- cookies, dates, reasons
+
+TEST_CASE("httputil: cookies are parsed as browsers send them") {
+  const auto parsed = [](std::string_view header) {
+    std::string text;
+    for (const auto& [name, value] : parse_cookies(header)) text.append(name).append("=").append(value).append("|");
+    return text;
+  };
+  CHECK(parsed("chips=ahoy; vienna=finger") == "chips=ahoy|vienna=finger|");
+  CHECK(parsed("a=b; h=i; a=c") == "a=b|h=i|a=c|");
+  CHECK(parsed("keebler=\"E=mc2; L=\\\"Loves\\\"; fudge=;\"") == "keebler=\"E=mc2|L=\\\"Loves\\\"|fudge=|=\"|");
+  CHECK(parsed("a=\"\\\"x\\\\y\\\" \\012\\054\"") == "a=\"x\\y\" \n,|");
+  CHECK(parsed("a=b=c; d = e ;f") == "a=b=c|d=e|=f|");
+  CHECK(parsed(" ; =; ;") == "");
+  CHECK(parsed("a=\"") == "a=\"|");
+  CHECK(parsed("a=\"\\\"") == "a=\\|");
+}
+
+TEST_CASE("httputil: dates are written as RFC 9110 says") {
+  const auto at = [](std::int64_t seconds) {
+    return format_timestamp(std::chrono::system_clock::time_point(std::chrono::seconds(seconds)));
+  };
+  CHECK(at(1'359'312'200) == "Sun, 27 Jan 2013 18:43:20 GMT");
+  CHECK(at(0) == "Thu, 01 Jan 1970 00:00:00 GMT");
+  CHECK(at(951'827'696) == "Tue, 29 Feb 2000 12:34:56 GMT");
+  CHECK(at(4'102'444'799) == "Thu, 31 Dec 2099 23:59:59 GMT");
+}
+
+TEST_CASE("httputil: dates are read in all three forms, and what is none is refused") {
+  const auto parsed = [](std::string_view text) -> std::string {
+    const auto when = parse_timestamp(text);
+    return when ? format_timestamp(*when) : "none";
+  };
+  const std::string expected = "Sun, 06 Nov 1994 08:49:37 GMT";
+  CHECK(parsed("Sun, 06 Nov 1994 08:49:37 GMT") == expected);
+  CHECK(parsed("Sunday, 06-Nov-94 08:49:37 GMT") == expected);
+  CHECK(parsed("Sun Nov  6 08:49:37 1994") == expected);
+  CHECK(parsed("Wed Nov 16 08:49:37 1994") == "Wed, 16 Nov 1994 08:49:37 GMT");
+  for (const char* text :
+       {"", "yesterday", "Sun, 06 Nov 1994 08:49:37", "Sun, 31 Feb 1994 08:49:37 GMT", "Sun, 06 Nov 1994",
+        "Sun, 06 Nov 1994 25:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMT and more", "Sun, +6 Nov 1994 08:49:37 GMT",
+        "1994-11-06T08:49:37Z"}) {
+    INFO(text);
+    CHECK(parsed(text) == "none");
+  }
+}
+
+TEST_CASE("httputil: statuses have their phrases") {
+  CHECK(reason_phrase(200) == "OK");
+  CHECK(reason_phrase(404) == "Not Found");
+  CHECK(reason_phrase(431) == "Request Header Fields Too Large");
+  CHECK(reason_phrase(799) == "Unknown");
+}
