@@ -31,6 +31,10 @@ bool ends_connection(std::string_view answer) {
 
 }  // namespace
 
+Answer always(std::string answer) {
+  return [answer = std::move(answer)](const RawRequest&) { return answer; };
+}
+
 Future<RawRequest> read_request(IOStream& stream) {
   RawRequest request;
   request.head = co_await stream.read_until("\r\n\r\n");
@@ -95,6 +99,10 @@ HTTPRequest ScriptedServer::request(std::string_view path) const {
   HTTPRequest request(url(path));
   if (stream_url_.find("://") == std::string::npos) request.set_connect_to(stream_url_);
   return request;
+}
+
+Future<void> until_idle(const AsyncHTTPClient& client, std::size_t count) {
+  while (client.stats().idle != count) co_await moment();
 }
 
 std::string ok_with(std::string_view body, std::string_view headers) {

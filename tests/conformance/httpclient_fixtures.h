@@ -25,6 +25,9 @@ struct RawRequest {
 
 // Gives the bytes that answer a request; "" answers nothing.
 using Answer = std::function<std::string(const RawRequest&)>;
+Answer always(std::string answer);
+// One answer, whatever is asked.
+
 // Or does with the connection what it likes.
 using Conversation = std::function<Future<void>(IOStream&)>;
 
@@ -65,6 +68,9 @@ class ScriptedServer {
 
 Future<RawRequest> read_request(IOStream& stream);
 // Head and body, whose chunks are put together.
+
+Future<void> until_idle(const AsyncHTTPClient& client, std::size_t count);
+// As many connections are kept.
 
 std::string ok_with(std::string_view body, std::string_view headers = {});
 // A 200 with its Content-Length, and these header lines.
