@@ -93,7 +93,7 @@ class StreamEngine final : public HTTPEngine {
 
   static Future<Exchanged> ask_once(StreamEngine& self, const HTTPHop& hop, Attempt& attempt) {
     const HTTPRoute route = route_of(*attempt.request, hop, self.options_);
-    std::string head = request_head(*attempt.request, hop, self.options_, route.through_proxy);
+    std::string head = request_head(*attempt.request, hop, self.options_, route.proxy_wish);
     attempt.times = HTTPTimes();
     attempt.heard_nothing = false;
     Future<Opened> opening = limited_open(self, hop, route, attempt);

@@ -78,7 +78,7 @@ Result<HTTPHop> next_hop(const HTTPHop& hop, int status, std::string_view locati
 }
 
 std::string request_head(const HTTPRequest& request, const HTTPHop& hop, const HTTPClientOptions& options,
-                         bool through_proxy) {
+                         const HTTPProxyWish& proxy) {
   HTTPHeaders headers = headers_for(request, hop);
   const auto* credentials = credentials_for(request, hop);
   if (credentials != nullptr) {
@@ -87,8 +87,9 @@ std::string request_head(const HTTPRequest& request, const HTTPHop& hop, const H
   add_missing(headers, "User-Agent", request.user_agent().value_or(options.user_agent()));
   if (request.decompress_response()) add_missing(headers, "Accept-Encoding", ContentDecoder::encodings());
   add_framing(headers, request, hop);
+  if (!proxy.authorization.empty()) headers.set("Proxy-Authorization", proxy.authorization);
 
-  std::string text = hop.method + " " + (through_proxy ? hop.url.to_string() : hop.url.target) + " HTTP/1.1\r\n";
+  std::string text = hop.method + " " + (proxy.whole_url ? hop.url.to_string() : hop.url.target) + " HTTP/1.1\r\n";
   const std::string own_host(headers.get("Host"));
   write_field(text, "Host", own_host.empty() ? hop.url.authority() : own_host);
   headers.erase("Host");

@@ -17,6 +17,12 @@ struct HTTPHop {
   bool at_home = true;  // the origin that the caller named: credentials, Cookie, Host and connect_to are for it
 };
 
+// What a proxy wants that passes requests on.
+struct HTTPProxyWish {
+  bool whole_url = false;
+  std::string authorization;  // Proxy-Authorization; "" for none
+};
+
 HTTPHop first_hop(const HTTPRequest& request);
 // Throws Error(invalid_url).
 
@@ -26,7 +32,7 @@ Result<HTTPHop> next_hop(const HTTPHop& hop, int status, std::string_view locati
 bool is_redirect(int status) noexcept;
 
 std::string request_head(const HTTPRequest& request, const HTTPHop& hop, const HTTPClientOptions& options,
-                         bool through_proxy);
+                         const HTTPProxyWish& proxy);
 // Request line, headers and the empty line.  Throws Error(protocol) for a header that cannot be sent.
 
 bool is_chunked(const HTTPRequest& request, const HTTPHop& hop) noexcept;

@@ -24,10 +24,10 @@ void go_through_proxy(HTTPRoute& route, const HTTPUrl& proxy, const HTTPHop& hop
   route.below = stream_url(proxy);
   route.proxy = proxy.to_string();
   route.tunnel = hop.url.secure;
-  route.through_proxy = !hop.url.secure;
   if (proxy.credentials) {
     route.proxy_authorization = basic_authorization(proxy.credentials->first, proxy.credentials->second);
   }
+  if (!hop.url.secure) route.proxy_wish = {true, route.proxy_authorization};
 }
 
 // tls:// from the table of schemes, above a stream that is there already.

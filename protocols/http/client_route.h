@@ -9,9 +9,9 @@
 namespace twinloop::detail {
 
 struct HTTPRoute {
-  std::string server;          // host and port, for the limit of each
-  std::string key;             // equal for requests that may use the same connection
-  bool through_proxy = false;  // it is asked for the whole URL
+  std::string server;  // host and port, for the limit of each
+  std::string key;     // equal for requests that may use the same connection
+  HTTPProxyWish proxy_wish;
 
   std::string below;    // the stream's URL to connect to
   HTTPUrl url;          // with https: the TLS that comes above it

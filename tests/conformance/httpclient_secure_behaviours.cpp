@@ -106,10 +106,15 @@ BEHAVIOUR("the client's options say whom to trust where the request does not", k
 
 BEHAVIOUR("http where https is spoken, and the other way round, are clear errors", kNetwork) {
   ScriptedServer secure = co_await secure_server();
-  ScriptedServer plain = co_await ScriptedServer::answering(tell);
+  const auto complain = [](IOStream& stream) -> Future<void> {
+    co_await stream.read_some();
+    co_await stream.write("HTTP/1.1 400 Bad Request\r\n\r\n");
+    co_await stream.peer_ended();
+  };
+  ScriptedServer plain = co_await ScriptedServer::talking(complain);
   std::string to_plain = plain.url("/");
   to_plain.replace(0, 4, "https");
-  co_await expect_failure(fetch(HTTPRequest(to_plain).set_tls(trusting()).set_request_timeout(5s)), Errc::protocol);
+  co_await expect_failure(fetch(HTTPRequest(to_plain).set_tls(trusting())), Errc::protocol);
   std::string to_secure = secure.url("/");
   to_secure.replace(0, 5, "http");
   const Result<HTTPResponse> response = co_await as_result(fetch(to_secure));
@@ -169,9 +174,12 @@ BEHAVIOUR("a proxy that refuses says so, and what to do about it", kNetwork) {
 
 BEHAVIOUR("http goes to a proxy with the whole URL", kNetwork) {
   const auto proxy = std::make_shared<Proxy>();
+  proxy->password = "Basic bWU6c2VjcmV0";
   ScriptedServer carrier = co_await serve_proxy(proxy);
+  std::string with_password = carrier.url("");
+  with_password.insert(7, "me:secret@");
   HTTPRequest request("http://example.test:8080/path?query");
-  request.set_proxy(carrier.url());
+  request.set_proxy(with_password);
   const HTTPResponse response = co_await fetch(std::move(request));
   expect_equal(response.body, "through the proxy");
   expect_equal(proxy->asked[0].line(), "GET http://example.test:8080/path?query HTTP/1.1");
