@@ -71,7 +71,7 @@ HTTPHeaders::Field& HTTPHeaders::append_unchecked() {
   return field;
 }
 
-HTTPHeaders& HTTPHeaders::add(std::string_view name, std::string_view value) {
+HTTPHeaders& HTTPHeaders::add(std::string_view name, std::string_view value) & {
   value = trim_http_space(value);
   check(name, value);
   Field& field = append_unchecked();
@@ -80,7 +80,7 @@ HTTPHeaders& HTTPHeaders::add(std::string_view name, std::string_view value) {
   return *this;
 }
 
-HTTPHeaders& HTTPHeaders::set(std::string_view name, std::string_view value) {
+HTTPHeaders& HTTPHeaders::set(std::string_view name, std::string_view value) & {
   value = trim_http_space(value);
   check(name, value);
   for (std::size_t i = 0; i < size_; ++i) {

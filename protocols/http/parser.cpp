@@ -34,10 +34,18 @@ class LineWatch {
       if (std::exchange(at_line_start_, false) && lines_ > 0 && !may_fold && (bytes[0] == ' ' || bytes[0] == '\t')) {
         return "a folded header line";
       }
-      const std::size_t feed = std::min(bytes.find('\n'), bytes.size());
-      const std::string_view line = bytes.substr(0, feed);
-      if (const char* wrong = look_at_line(line, feed < bytes.size())) return wrong;
-      bytes.remove_prefix(std::min(feed + 1, bytes.size()));
+      const std::size_t size = find_line_end(bytes);
+      if (after_return_ && (size > 0 || bytes[0] != '\n')) return "a carriage return that ends no line";
+      if (lines_ == 0) note_first_line(bytes.substr(0, size));
+      bytes.remove_prefix(size);
+      if (bytes.empty()) return nullptr;
+      if (bytes[0] == '\n') {
+        if (!std::exchange(after_return_, false)) return "a line feed without a carriage return";
+        end_line();
+      } else {
+        after_return_ = true;
+      }
+      bytes.remove_prefix(1);
     }
     return nullptr;
   }
@@ -46,18 +54,26 @@ class LineWatch {
   std::string_view first_line_end() const noexcept { return first_line_end_; }
 
  private:
-  const char* look_at_line(std::string_view line, bool ended) {
-    if (after_return_ && !line.empty()) return "a carriage return that ends no line";
-    const std::size_t carriage = line.find('\r');
-    if (carriage != std::string_view::npos && carriage + 1 != line.size()) return "a carriage return that ends no line";
-    const bool returned = after_return_ || carriage != std::string_view::npos;
-    if (lines_ == 0) note_first_line(line.substr(0, carriage));
-    after_return_ = returned && !ended;
-    if (!ended) return nullptr;
-    if (!returned) return "a line feed without a carriage return";
+  // Where the first carriage return or line feed is.  Nothing else in a head is less than 0x0e but a tab, so that eight bytes are
+  // looked at together.
+  static std::size_t find_line_end(std::string_view bytes) noexcept {
+    constexpr std::uint64_t kOnes = 0x0101010101010101;
+    std::size_t at = 0;
+    for (; at + 8 <= bytes.size(); at += 8) {
+      std::uint64_t eight;
+      std::memcpy(&eight, bytes.data() + at, 8);
+      if (((eight - kOnes * 0x0e) & ~eight & (kOnes * 0x80)) == 0) continue;
+      for (std::size_t i = at; i < at + 8; ++i) {
+        if (bytes[i] == '\r' || bytes[i] == '\n') return i;
+      }
+    }
+    while (at < bytes.size() && bytes[at] != '\r' && bytes[at] != '\n') ++at;
+    return at;
+  }
+
+  void end_line() noexcept {
     if (first_line_size_ > 0) ++lines_;  // empty lines in front of a message do not count
     at_line_start_ = true;
-    return nullptr;
   }
 
   void note_first_line(std::string_view piece) {
@@ -74,10 +90,15 @@ class LineWatch {
   bool at_line_start_ = true;
 };
 
-bool is_host_character(char c) noexcept {
-  const auto byte = static_cast<unsigned char>(c);
-  return byte > ' ' && byte < 0x7f && std::strchr("\"#,/<>?@\\^`{|}", c) == nullptr;
+constexpr std::array<bool, 256> make_host_table() {
+  std::array<bool, 256> table{};
+  for (unsigned char c = '!'; c < 0x7f; ++c) table[c] = true;
+  for (const char c : std::string_view("\"#,/<>?@\\^`{|}")) table[static_cast<unsigned char>(c)] = false;
+  return table;
 }
+constexpr std::array<bool, 256> kHostCharacter = make_host_table();
+
+bool is_host_character(char c) noexcept { return kHostCharacter[static_cast<unsigned char>(c)]; }
 
 // Host = uri-host [":" port], also empty (RFC 9110 §7.2).
 bool is_host(std::string_view host) noexcept {
@@ -181,6 +202,7 @@ struct HTTP1Parser::State {
   bool until_close = false;    // the body ends with the connection
   bool answers_head = false;
   bool in_trailers = false;
+  bool method_lost = false;  // llhttp knows no such method
 };
 
 // ---- what llhttp finds
@@ -379,7 +401,7 @@ void HTTP1Parser::State::begin() {
   lines.begin();
   overhead = 0;
   phase = Phase::head;
-  started = head_complete = complete = until_close = in_trailers = false;
+  started = head_complete = complete = until_close = in_trailers = method_lost = false;
 }
 
 HTTP1Parser::Step HTTP1Parser::State::next(std::string_view input) {
@@ -402,6 +424,7 @@ llhttp_errno_t HTTP1Parser::State::run(std::string_view input, std::size_t& cons
 }
 
 HTTP1Parser::Step HTTP1Parser::State::read_head(std::string_view input) {
+  if (method_lost) return refuse_method(input);
   const std::string_view allowed = input.substr(0, limits.max_header_size - overhead);
   std::size_t consumed = 0;
   const llhttp_errno_t result = run(allowed, consumed);
@@ -483,12 +506,17 @@ HTTP1Parser::Step HTTP1Parser::State::refuse_engine(std::string_view input) {
   }
 }
 
-// A method that could be one is merely not allowed.
+// A method that could be one is merely not allowed, so that its end has to be seen.
 HTTP1Parser::Step HTTP1Parser::State::refuse_method(std::string_view input) {
-  input.remove_prefix(std::min(input.find_first_not_of("\r\n"), input.size()));
-  const std::string_view method = input.substr(0, input.find(' '));
-  const bool ended = method.size() < input.size();
-  return ended && is_http_token(method) ? refuse(405, "a method that nobody knows") : refuse(400, "no request");
+  if (!method_lost) input.remove_prefix(std::min(input.find_first_not_of("\r\n"), input.size()));
+  const auto end = std::find_if_not(input.begin(), input.end(), [](char c) { return is_http_token({&c, 1}); });
+  const bool empty = !method_lost && end == input.begin() && head.method.empty() && overhead == 0;
+  method_lost = true;
+  overhead += static_cast<std::size_t>(end - input.begin());
+  if (end != input.end())
+    return *end == ' ' && !empty ? refuse(405, "a method that nobody knows") : refuse(400, "no request");
+  if (overhead >= limits.max_header_size) return refuse(414, "a request line that is too long");
+  return tell(Event::more, input.size());
 }
 
 // ---- the face

@@ -50,7 +50,7 @@ class HTTPServerOptions {
   HTTPServerOptions& set_body_timeout(Duration time) { return body_timeout_ = time, *this; }
   // From the headers to the body's end; then 408 and close.  None: a body that stands still is the idle timeout's business.
   HTTPServerOptions& set_idle_connection_timeout(Duration time) { return idle_connection_timeout_ = time, *this; }
-  // Between requests, and before the first; then the connection is closed without a word.  75 s.
+  // Between requests, and before the first: then the connection is closed without a word.  Within a body: then 408 and close.  75 s.
   HTTPServerOptions& set_max_requests_per_connection(std::size_t count) { return max_requests_ = count, *this; }
   // The last one is answered with Connection: close.  No limit.
   HTTPServerOptions& set_keep_alive(bool keep) { return keep_alive_ = keep, *this; }
@@ -116,7 +116,8 @@ class HTTPServerRequest {
   // Of the Host header, or of an absolute target; "127.0.0.1" where HTTP/1.0 names none.
   std::string remote_ip() const;
   std::string protocol() const;
-  // The client's address and "http" or "https"; where the peer is a trusted proxy, what that says.
+  // The client's address ("unix" behind a unix socket, empty where there is none) and "http" or "https"; where the peer is a trusted
+  // proxy, what that says.
   std::string full_url() const;
   const HTTPArguments& query_arguments();
   // Parsed when first asked for.
@@ -143,13 +144,14 @@ class HTTPServerRequest {
 
   // ---- the answer
 
-  Future<void> respond(int status, HTTPHeaders headers, std::string body);
+  Future<void> respond(int status, const HTTPHeaders& headers, std::string body);
   // The whole answer at once, with its Content-Length.  For a HEAD request the body is left out.
 
-  Future<void> write_headers(int status, HTTPHeaders headers, std::string_view reason = {});
+  Future<void> write_headers(int status, const HTTPHeaders& headers, std::string_view reason = {});
   // Begins the answer.  Without a Content-Length in `headers` the body is chunked, or for HTTP/1.0 ends with the connection.  Date,
-  // Server and Connection are added.  As everything here, completes when the bytes are accepted (IOStream::write).  Fails with
-  // protocol when it was begun before, or where status and headers contradict each other (a body with 204).
+  // Server and Connection are added where `headers` has none.  As everything here, completes when the bytes are accepted
+  // (IOStream::write).  Fails with protocol when it was begun before, or where status and headers contradict each other (a
+  // Content-Length with 204).
   Future<void> write(std::string_view bytes);
   // Fails with protocol, and closes the connection, for more than the Content-Length announced.  After the client has gone it fails
   // with StreamClosedError.
@@ -171,8 +173,9 @@ class HTTPServerRequest {
     static_assert(!ReturnsFuture<F>, "this callback is a coroutine and would be cancelled at once: use spawn");
     set_close_function(detail::Function<void()>(std::forward<F>(callback)));
   }
-  // Calls it once, from the loop, if the client goes before the answer is complete and flushed.  One at a time; an empty one takes
-  // it back.
+  void set_close_callback(std::nullptr_t) { set_close_function({}); }
+  // Calls it once, from the loop, if the client goes before the answer is complete and flushed.  One at a time; nullptr takes it
+  // back.
   void cancel_when_client_goes();
   // Drops the handler's coroutine then: what it waits for is withdrawn, its destructors run.
   bool client_gone() const noexcept;
@@ -181,8 +184,9 @@ class HTTPServerRequest {
   // ---- other protocols
 
   IOStream detach(std::string& leftover);
-  // Takes the connection over, for an upgrade: only before write_headers.  What was received behind the request goes to `leftover`.
-  // The server forgets the connection, except that drain() and max_connections count it until the handler ends.
+  // Takes the connection over, for an upgrade: only before write_headers, and behind the body.  What was received behind the request
+  // goes to `leftover`, what comes next stays in the stream.  The server forgets the connection, except that drain() and
+  // max_connections count it until the handler ends.
   IOStream& stream() noexcept;
   // To set options on; reading and writing stay the server's.
 
@@ -206,16 +210,17 @@ struct HTTPServerStats {
 class HTTPServer {
  public:
   explicit HTTPServer(HTTPHandler handler, HTTPServerOptions options = {});
-  // A handler that fails before it has begun its answer is answered with 500 and logged; afterwards the connection is closed.  One
-  // that returns without an answer is a 500, too.
+  // A handler that fails before it has begun its answer is answered with 500 and logged; one that fails later loses the connection.
+  // Where its request's body was at fault, the answer is that one's status (400, 408, 413).  One that returns without an answer is
+  // a 500, too; in the middle of one, it has finished it.
 
   HTTPServer(HTTPServer&&) noexcept;
   HTTPServer& operator=(HTTPServer&&) noexcept;
   ~HTTPServer();
 
   Future<std::string> listen(std::string url, ListenOptions options = {});
-  // "http://127.0.0.1:8080", "https://…" (options with TLS), "unix:/run/app.sock", or any other stream's URL.  Gives where it listens,
-  // port 0 being the real one.
+  // "http://127.0.0.1:8080" or ":8080" behind the slashes, "https://…" (options with TLS), "unix:/run/app.sock", or any other stream's
+  // URL.  Gives where it listens, port 0 being the real one.
   std::string add(Listener listener);
   std::vector<std::string> urls() const;
 

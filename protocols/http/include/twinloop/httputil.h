@@ -31,10 +31,12 @@ class HTTPHeaders {
     return *this;
   }
 
-  HTTPHeaders& add(std::string_view name, std::string_view value);
+  HTTPHeaders& add(std::string_view name, std::string_view value) &;
+  HTTPHeaders&& add(std::string_view name, std::string_view value) && { return std::move(add(name, value)); }
   // One more field, besides those of the same name.  Throws Error(protocol) for a name that is no token and for a value with a
   // control character in it (RFC 9110 §5.5): what a program passes on cannot break out of its header.
-  HTTPHeaders& set(std::string_view name, std::string_view value);
+  HTTPHeaders& set(std::string_view name, std::string_view value) &;
+  HTTPHeaders&& set(std::string_view name, std::string_view value) && { return std::move(set(name, value)); }
   // In place of all fields of that name.
   void erase(std::string_view name) noexcept;
   void clear() noexcept { size_ = 0; }
