@@ -24,23 +24,30 @@ class Inflater final : public ContentDecoder {
   Inflater& operator=(const Inflater&) = delete;
 
   Status decode(std::string_view& input, std::span<char>& output) noexcept override {
+    if (broken_) return Status::broken;
     if (!begun_ && !input.empty()) begin(input.front());
     while (!ended_ || begin_another(input)) {
       if (output.empty()) return Status::room;
       const int result = step(input, output);
       ended_ = result == Z_STREAM_END;
       if (ended_) continue;
-      if (result != Z_OK && result != Z_BUF_ERROR) return Status::broken;
+      if (result != Z_OK && result != Z_BUF_ERROR) return give_up();
       if (input.empty() && !output.empty()) return Status::hungry;
     }
-    const bool padded = input.find_first_not_of('\0') == std::string_view::npos;
-    input = {};
-    return padded ? Status::hungry : Status::broken;
+    if (input.find_first_not_of('\0') != std::string_view::npos) return give_up();
+    input = {};  // padding
+    return Status::hungry;
   }
 
   bool complete() const noexcept override { return ended_ || stream_.total_in == 0; }
 
  private:
+  // What was decoded before is given out first; broken it stays.
+  Status give_up() noexcept {
+    broken_ = true;
+    return Status::broken;
+  }
+
   // By "deflate" some servers mean it raw, without zlib's header, whose first byte ends in 8.
   void begin(char first) noexcept {
     begun_ = true;
@@ -72,6 +79,7 @@ class Inflater final : public ContentDecoder {
   bool gzip_;
   bool begun_ = false;
   bool ended_ = false;
+  bool broken_ = false;
 };
 
 }  // namespace
