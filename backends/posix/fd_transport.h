@@ -28,6 +28,7 @@ class FdTransport final : public Pooled, public Transport, private FdListener {
   bool reports_end_early() const noexcept override;
   std::string address(End end) const override;
   int native_handle() const noexcept override { return socket_.get(); }
+  int plain_descriptor() const noexcept override { return socket_.get(); }
   std::string description() const override;
 
  private:

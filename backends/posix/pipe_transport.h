@@ -29,6 +29,7 @@ class PipeTransport final : public Transport, private FdListener, private TurnHo
   void set_listener(TransportListener* listener) noexcept override;
   bool reports_end_early() const noexcept override;
   bool close_may_lose_output() const noexcept override { return false; }
+  int plain_descriptor() const noexcept override { return pipe_.get(); }
   std::string description() const override { return "pipe:"; }
 
  private:

@@ -1,5 +1,7 @@
 #include "twinloop/iostream.h"
 
+#include <algorithm>
+
 #include "stream_impl.h"
 #include "twinloop/detail/builtin.h"
 #include "twinloop/timing.h"
@@ -26,10 +28,16 @@ Future<void> finish_stream(detail::StreamImpl& stream, Duration deadline) {
   if (!ended.ok()) co_await detail::Fail(ended.failure());
 }
 
+constexpr std::size_t kMuch = 32 * 1024;  // a piece of that size has more behind it
+constexpr std::size_t kLeastStep = 64 * 1024;
+constexpr std::size_t kLongestStep = 1024 * 1024;
+
 }  // namespace
 
+// After each piece that is large the system moves what has come behind it, if it can.
 Future<std::uint64_t> pump(IOStream& from, IOStream& to) {
   std::uint64_t moved = 0;
+  std::size_t step = kLeastStep;
   for (;;) {
     Result<std::string_view> bytes = co_await as_result(from.read_some_view());
     if (!bytes.ok() && from.input_ended() && !from.is_closed()) co_return moved;
@@ -37,6 +45,9 @@ Future<std::uint64_t> pump(IOStream& from, IOStream& to) {
     const Result<void> written = co_await as_result(to.write_borrowed(*bytes));
     if (!written.ok()) co_return written.failure();
     moved += bytes->size();
+    if (bytes->size() < kMuch) continue;
+    moved += from.impl_->move_to(*to.impl_, step);
+    step = to.unsent() > 0 ? kLeastStep : std::min(2 * step, kLongestStep);
   }
 }
 

@@ -173,6 +173,9 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   std::size_t try_write(std::string_view bytes);
   Future<void> flush();
   Future<void> shutdown_write();
+  std::size_t move_to(StreamImpl& to, std::size_t most);
+  // Bytes that have arrived and are not here yet, as far as the platform can, without waiting.  What `to` has no room for it has
+  // accepted.
   Future<void> drain_input();
   // Discards what arrives; completes at the peer's end.
   Future<void> peer_ended();

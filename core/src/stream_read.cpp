@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "stream_impl.h"
+#include "twinloop/detail/builtin.h"
 
 namespace twinloop::detail {
 namespace {
@@ -267,6 +268,20 @@ void StreamImpl::receive_all() {
   while (!is_closed() && !input_exhausted_ && input_.size() < options_->max_buffer_size() && receive_once()) {
     settle_read();
   }
+}
+
+std::size_t StreamImpl::move_to(StreamImpl& to, std::size_t most) {
+  if (is_closed() || to.is_closed() || pending() || input_.size() > 0 || to.unsent() > 0) return 0;
+  const int source = transport_->plain_descriptor();
+  const int target = to.transport_->plain_descriptor();
+  if (source == -1 || target == -1 || to.write_refusal(most)) return 0;
+  std::string rest;
+  const std::size_t moved = platform_move(source, target, most, rest);
+  if (moved == 0) return 0;
+  note_bytes();
+  to.note_bytes();
+  to.write(std::move(rest)).ignore();
+  return moved;
 }
 
 Future<void> StreamImpl::drain_input() {

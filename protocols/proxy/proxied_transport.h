@@ -35,6 +35,7 @@ class ProxiedTransport final : public Transport, private TurnHook {
   const TlsSession* tls() const noexcept override { return lower_->tls(); }
   std::string address(End end) const override;
   int native_handle() const noexcept override { return lower_->native_handle(); }
+  int plain_descriptor() const noexcept override { return initial_input_.empty() ? lower_->plain_descriptor() : -1; }
   std::string description() const override;
 
  private:

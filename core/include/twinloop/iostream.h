@@ -275,6 +275,7 @@ class IOStream {
   // and with nothing pending or unsent; the stream is empty afterwards.
 
  private:
+  friend Future<std::uint64_t> pump(IOStream& from, IOStream& to);
   void set_close_function(detail::Function<void()> callback, bool half_open);
   std::unique_ptr<detail::StreamImpl> impl_;
 };
@@ -282,5 +283,8 @@ class IOStream {
 Future<std::uint64_t> pump(IOStream& from, IOStream& to);
 // Writes to `to` what comes from `from`, not faster than it is taken, until the peer's end; gives how many bytes that were.  Neither
 // stream is closed.  Both must outlive it; dropping it loses no byte: what was read is written.
+//
+// On Linux much of what goes from socket to socket (or pipe) with no filter in between never comes here: the system moves it.
+// SIGPIPE is then ignored in this process, unless it has a handler.
 
 }  // namespace twinloop

@@ -105,6 +105,9 @@ class Transport {
   virtual int native_handle() const noexcept { return -1; }
   // The descriptor of that socket.
 
+  virtual int plain_descriptor() const noexcept { return -1; }
+  // The descriptor whose bytes are exactly those of this transport, with no filter in between and none of them held here; else -1.
+
   virtual std::string description() const { return {}; }
   // For messages: "tcp://127.0.0.1:4711".
 };

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <thread>
 
@@ -75,6 +76,11 @@ Result<> platform_set_socket_options(int handle, const SocketOptions& options);
 // (-1), and where the kind of socket, or the system, has no such option.
 Result<SocketOptions> platform_socket_options(int handle);
 // Those that this kind of socket has.
+
+std::size_t platform_move(int from, int to, std::size_t most, std::string& rest);
+// Moves bytes that have arrived at one descriptor to another inside the system, without waiting, and says how many it took; `rest`
+// gets those of them that `to` had no room for.  0 where there are none, where the system cannot, and where something is wrong that
+// a read or a write will tell.
 
 void platform_on_trace_request(Function<void()> function);
 // Hosted: calls it whenever the host wants the trace saved.  An empty one: no more.
