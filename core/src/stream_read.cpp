@@ -274,7 +274,7 @@ std::size_t StreamImpl::move_to(StreamImpl& to, std::size_t most) {
   if (is_closed() || to.is_closed() || pending() || input_.size() > 0 || to.unsent() > 0) return 0;
   const int source = transport_->plain_descriptor();
   const int target = to.transport_->plain_descriptor();
-  if (source == -1 || target == -1 || to.write_refusal(most)) return 0;
+  if (source == -1 || target == -1 || to.write_refusal(most, 0)) return 0;
   std::string rest;
   const std::size_t moved = platform_move(source, target, most, rest);
   if (moved == 0) return 0;
