@@ -4,6 +4,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -140,28 +141,40 @@ class LoopThreads::Impl {
  public:
   Impl(unsigned count, Work work)
       : crew_(std::make_shared<Crew>(count, std::move(work))), running_(std::make_shared<Running>(count)) {
-    const IOLoop& loop = IOLoop::current();
-    const Home home{IOLoop::current().remote(), running_};
-    threads_.reserve(count);
-    for (unsigned index = 0; index < count; ++index) {
-      threads_.push_back(
-          detail::platform_start_thread([crew = crew_, backend = std::string(loop.backend_name()), home, index] {
-            crew->leave(index, run_loop(*crew, backend, index));
-            home.tell();
-          }));
+    try {
+      start(count);
+    } catch (const std::system_error& error) {
+      end();
+      throw Error(error.code(), "LoopThreads: starting a thread");
+    } catch (...) {
+      end();
+      throw;
     }
   }
-
-  ~Impl() {
-    crew_->cancel();
-    for (std::thread& thread : threads_) thread.join();
-  }
+  ~Impl() { end(); }
 
   unsigned size() const noexcept { return static_cast<unsigned>(threads_.size()); }
   void stop() noexcept { crew_->stop(); }
   Future<void> finished() { return wait_for_all(running_, crew_); }
 
  private:
+  void start(unsigned count) {
+    const Home home{IOLoop::current().remote(), running_};
+    const std::string backend(IOLoop::current().backend_name());
+    threads_.reserve(count);
+    for (unsigned index = 0; index < count; ++index) {
+      threads_.push_back(detail::platform_start_thread([crew = crew_, backend, home, index] {
+        crew->leave(index, run_loop(*crew, backend, index));
+        home.tell();
+      }));
+    }
+  }
+
+  void end() noexcept {
+    crew_->cancel();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
   std::shared_ptr<Crew> crew_;
   std::shared_ptr<Running> running_;
   std::vector<std::thread> threads_;
