@@ -15,7 +15,7 @@ readonly LIBUV=(libuv1-dev=/usr/include/uv.h)
 readonly CARES=(libc-ares-dev=/usr/include/ares.h)
 readonly BENCH_PEERS=("${LIBUV[@]}" libasio-dev=/usr/include/asio.hpp
   python3-tornado=/usr/lib/python3/dist-packages/tornado/version.py wrk=wrk)
-readonly TEST_PEERS=("${LIBUV[@]}" "${REGEX[@]}" "${CARES[@]}" socat=socat netcat-openbsd=nc curl=curl brotli=brotli chromium=chromium
+readonly TEST_PEERS=("${LIBUV[@]}" "${REGEX[@]}" "${CARES[@]}" socat=socat netcat-openbsd=nc curl=curl wrk=wrk brotli=brotli chromium=chromium
   clang-19=clang++-19 libclang-rt-19-dev=/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.tsan-*.a
   clang-format-19=clang-format-19 clang-tidy-19=clang-tidy-19
   libssl-dev=/usr/include/openssl/ssl.h openssl=openssl)

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -18,7 +19,6 @@ class LineWatch {
  public:
   void begin() noexcept {
     first_line_size_ = 0;
-    first_line_end_.clear();
     lines_ = 0;
     after_return_ = false;
     at_line_start_ = true;
@@ -38,6 +38,11 @@ class LineWatch {
       if (after_return_ && (size > 0 || bytes[0] != '\n')) return "a carriage return that ends no line";
       if (lines_ == 0) note_first_line(bytes.substr(0, size));
       bytes.remove_prefix(size);
+      if (bytes.starts_with("\r\n")) {
+        end_line();
+        bytes.remove_prefix(2);
+        continue;
+      }
       if (bytes.empty()) return nullptr;
       if (bytes[0] == '\n') {
         if (!std::exchange(after_return_, false)) return "a line feed without a carriage return";
@@ -51,7 +56,9 @@ class LineWatch {
   }
 
   std::size_t first_line_size() const noexcept { return first_line_size_; }
-  std::string_view first_line_end() const noexcept { return first_line_end_; }
+  std::string_view first_line_end() const noexcept {
+    return std::string_view(first_line_end_.data(), std::min(first_line_size_, kVersion));
+  }
 
  private:
   // Where the first carriage return or line feed is.  Nothing else in a head is less than 0x0e but a tab, so that eight bytes are
@@ -62,8 +69,13 @@ class LineWatch {
     for (; at + 8 <= bytes.size(); at += 8) {
       std::uint64_t eight;
       std::memcpy(&eight, bytes.data() + at, 8);
-      if (((eight - kOnes * 0x0e) & ~eight & (kOnes * 0x80)) == 0) continue;
-      for (std::size_t i = at; i < at + 8; ++i) {
+      const std::uint64_t small = (eight - kOnes * 0x0e) & ~eight & (kOnes * 0x80);
+      if (small == 0) continue;
+      // The lowest bit is exact; those above it may be there by a borrow.
+      std::size_t i = at;
+      if constexpr (std::endian::native == std::endian::little)
+        i += static_cast<std::size_t>(std::countr_zero(small)) / 8;
+      for (; i < at + 8; ++i) {
         if (bytes[i] == '\r' || bytes[i] == '\n') return i;
       }
     }
@@ -76,15 +88,21 @@ class LineWatch {
     at_line_start_ = true;
   }
 
-  void note_first_line(std::string_view piece) {
+  void note_first_line(std::string_view piece) noexcept {
+    if (piece.size() >= kVersion) {
+      std::memcpy(first_line_end_.data(), piece.data() + piece.size() - kVersion, kVersion);
+    } else if (!piece.empty()) {
+      const std::size_t held = std::min(first_line_size_, kVersion);
+      const std::size_t kept = std::min(held, kVersion - piece.size());
+      std::memmove(first_line_end_.data(), first_line_end_.data() + held - kept, kept);
+      piece.copy(first_line_end_.data() + kept, piece.size());
+    }
     first_line_size_ += piece.size();
-    first_line_end_.append(piece.substr(piece.size() - std::min(piece.size(), kVersion)));
-    if (first_line_end_.size() > kVersion) first_line_end_.erase(0, first_line_end_.size() - kVersion);
   }
 
   static constexpr std::size_t kVersion = 8;  // "HTTP/1.1"
   std::size_t first_line_size_ = 0;
-  std::string first_line_end_;
+  std::array<char, kVersion> first_line_end_{};  // its last bytes
   std::size_t lines_ = 0;
   bool after_return_ = false;
   bool at_line_start_ = true;
@@ -93,24 +111,29 @@ class LineWatch {
 constexpr std::array<bool, 256> make_host_table() {
   std::array<bool, 256> table{};
   for (unsigned char c = '!'; c < 0x7f; ++c) table[c] = true;
-  for (const char c : std::string_view("\"#,/<>?@\\^`{|}")) table[static_cast<unsigned char>(c)] = false;
+  for (const char c : std::string_view("\"#,/:<>?@[\\]^`{|}")) table[static_cast<unsigned char>(c)] = false;
   return table;
 }
 constexpr std::array<bool, 256> kHostCharacter = make_host_table();
 
-bool is_host_character(char c) noexcept { return kHostCharacter[static_cast<unsigned char>(c)]; }
+bool is_port(std::string_view port) noexcept {
+  return port.size() <= 5 && std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
 
 // Host = uri-host [":" port], also empty (RFC 9110 §7.2).
 bool is_host(std::string_view host) noexcept {
-  if (!std::all_of(host.begin(), host.end(), is_host_character)) return false;
-  const std::size_t bracket = host.starts_with('[') ? host.find(']') : 0;
-  if (bracket == std::string_view::npos) return false;
-  const std::size_t colon = host.find(':', bracket);
-  if (host.find_first_of("[]", bracket == 0 ? 0 : bracket + 1) != std::string_view::npos) return false;
-  if (bracket > 0 && bracket + 1 != host.size() && colon != bracket + 1) return false;
-  if (colon == std::string_view::npos) return true;
-  const std::string_view port = host.substr(colon + 1);
-  return port.size() <= 5 && std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; });
+  std::size_t end = 0;  // of the name
+  if (host.starts_with('[')) {
+    end = host.find(']');
+    if (end == std::string_view::npos) return false;
+    for (const char c : host.substr(1, end - 1)) {
+      if (!kHostCharacter[static_cast<unsigned char>(c)] && c != ':') return false;
+    }
+    ++end;
+  } else {
+    while (end < host.size() && kHostCharacter[static_cast<unsigned char>(host[end])]) ++end;
+  }
+  return end == host.size() || (host[end] == ':' && is_port(host.substr(end + 1)));
 }
 
 bool starts_with_ignoring_case(std::string_view text, std::string_view beginning) noexcept {

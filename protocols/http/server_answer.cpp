@@ -19,9 +19,28 @@ void append_number(std::string& text, std::uint64_t number, int base = 10) {
   text.append(digits.data(), end);
 }
 
+// "name: value\r\n" at one go.
+void append_line(std::string& text, std::string_view name, std::string_view value) {
+  const std::size_t before = text.size();
+  text.resize(before + name.size() + value.size() + 4);
+  char* at = text.data() + before;
+  at += name.copy(at, name.size());
+  *at++ = ':';
+  *at++ = ' ';
+  at += value.copy(at, value.size());
+  *at++ = '\r';
+  *at = '\n';
+}
+
 bool has_no_body(int status) noexcept { return status == 204 || status == 304; }
 
 }  // namespace
+
+const std::string& HTTPService::usual_beginning(TimePoint now) {
+  const std::string_view date = date_line(now);
+  if (!beginning.ends_with(date)) beginning.assign("HTTP/1.1 200 OK\r\n").append(server_line).append(date);
+  return beginning;
+}
 
 // What of the framing the handler's headers say themselves.
 struct HTTPServerConnection::Given {
@@ -86,16 +105,20 @@ std::optional<Failure> HTTPServerConnection::choose_framing(int status, const Gi
 
 void HTTPServerConnection::format_head(int status, std::string_view reason, const HTTPHeaders& headers,
                                        const Given& given) {
-  out_.assign("HTTP/1.1 ");
-  append_number(out_, static_cast<std::uint64_t>(status));
-  out_.append(" ").append(reason.empty() ? reason_phrase(status) : reason).append("\r\n");
-  if (!given.server) out_.append(service_->server_line);
-  if (!given.date) out_.append(date_line(loop_.time()));
-  for (const auto& [name, value] : headers) out_.append(name).append(": ").append(value).append("\r\n");
+  if (status == 200 && reason.empty() && !given.server && !given.date) {
+    out_.assign(service_->usual_beginning(loop_.time()));
+  } else {
+    out_.assign("HTTP/1.1 ");
+    append_number(out_, static_cast<std::uint64_t>(status));
+    out_.append(" ").append(reason.empty() ? reason_phrase(status) : reason).append("\r\n");
+    if (!given.server) out_.append(service_->server_line);
+    if (!given.date) out_.append(date_line(loop_.time()));
+  }
+  for (const auto& [name, value] : headers) append_line(out_, name, value);
   if (answer_ == Answer::fixed && !given.length) {
-    out_.append("Content-Length: ");
-    append_number(out_, left_);
-    out_.append("\r\n");
+    std::array<char, 20> digits;
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), left_).ptr;
+    append_line(out_, "Content-Length", {digits.data(), end});
   } else if (answer_ == Answer::chunked) {
     out_.append("Transfer-Encoding: chunked\r\n");
   }

@@ -27,9 +27,13 @@ class HTTPServerConnection;
 struct HTTPService {
   HTTPService(HTTPHandler h, HTTPServerOptions o);
 
+  const std::string& usual_beginning(TimePoint now);
+  // Of an answer with 200: the status line, Server and Date.
+
   HTTPHandler handler;
   HTTPServerOptions options;
   std::string server_line;  // "Server: twinloop\r\n"
+  std::string beginning;    // see usual_beginning()
   std::uint64_t requests = 0;
   std::size_t active = 0;
   bool draining = false;
