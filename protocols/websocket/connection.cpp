@@ -12,9 +12,9 @@ using namespace detail;
 
 namespace {
 
-constexpr std::size_t kPongRoom = 64 * 1024;                 // unsent, then only the latest ping is answered
-constexpr std::size_t kKeptMemory = 4 * 1024;                // of a message that was looked at
-constexpr std::size_t kMaskedHere = 1024;                    // without memory of its own
+constexpr std::size_t kPongRoom = 64 * 1024;   // unsent, then only the latest ping is answered
+constexpr std::size_t kKeptMemory = 4 * 1024;  // of a message that was looked at
+constexpr std::size_t kSmallFrame = 1024;
 constexpr Duration kServerLeaves = std::chrono::seconds(2);  // first, so that the client has no TIME_WAIT
 
 constexpr Opcode opcode_of(WebSocketKind kind) noexcept {
@@ -300,23 +300,26 @@ void WebSocketConnection::Impl::take_close() {
 // ---- writing
 
 Failure WebSocketConnection::Impl::write_refusal() const {
-  if (!is_closing()) return {};
   if (failure_) return failure_;
   return peer_code_ != 0 ? Errc::end : Errc::local;
 }
 
-Failure WebSocketConnection::Impl::no_room(std::size_t count) const {
+bool WebSocketConnection::Impl::has_room(std::size_t count) const noexcept {
   const std::size_t held = stream.unsent();
-  if (held <= max_write_buffer_ && count <= max_write_buffer_ - held) return {};
-  return Failure(Errc::limit, "write_message: " + std::to_string(count) + " bytes beside " + std::to_string(held) +
+  return held <= max_write_buffer_ && count <= max_write_buffer_ - held;
+}
+
+Failure WebSocketConnection::Impl::no_room(std::size_t count) const {
+  return Failure(Errc::limit, "write_message: " + std::to_string(count) + " bytes beside " +
+                                  std::to_string(stream.unsent()) +
                                   " that are unsent are more than max_write_buffer_size");
 }
 
 Future<void> WebSocketConnection::Impl::write_message(std::string_view data, WebSocketKind kind) {
-  if (Failure refusal = write_refusal()) return failed(std::move(refusal));
+  if (is_closing()) return failed(write_refusal());
   if (in_parts_) return failed(Errc::busy);
   if (kind == WebSocketKind::text && !is_utf8(data)) return failed(failure(Errc::protocol, "our text is no UTF-8"));
-  if (Failure full = no_room(data.size())) return failed(std::move(full));
+  if (!has_room(data.size())) return failed(no_room(data.size()));
   FrameHeader header;
   header.opcode = opcode_of(kind);
   if (deflater_ == nullptr || data.size() < deflate_from_) return send_frame(header, data);
@@ -327,20 +330,20 @@ Future<void> WebSocketConnection::Impl::write_message(std::string_view data, Web
 }
 
 Future<void> WebSocketConnection::Impl::write_prepared(const std::shared_ptr<const PreparedMessage::Frames>& frames) {
-  if (Failure refusal = write_refusal()) return failed(std::move(refusal));
+  if (is_closing()) return failed(write_refusal());
   if (in_parts_) return failed(Errc::busy);
   const std::string_view data = std::string_view(frames->plain).substr(frames->header_size);
   if (role_ == Role::client) return write_message(data, frames->kind);
-  if (Failure full = no_room(data.size())) return failed(std::move(full));
+  if (!has_room(data.size())) return failed(no_room(data.size()));
   const bool squeezed = inflater_ != nullptr && !frames->compressed.empty() && frames->window_bits <= deflate_bits_;
   if (squeezed && deflater_ != nullptr) deflater_->forget();
   return stream.write(std::shared_ptr<const std::string>(frames, squeezed ? &frames->compressed : &frames->plain));
 }
 
 Future<void> WebSocketConnection::Impl::write_part(std::string_view data, WebSocketKind kind, bool last) {
-  if (Failure refusal = write_refusal()) return failed(std::move(refusal));
+  if (is_closing()) return failed(write_refusal());
   if (in_parts_ && kind != part_kind_) return failed(Errc::busy);
-  if (Failure full = no_room(data.size())) return failed(std::move(full));
+  if (!has_room(data.size())) return failed(no_room(data.size()));
   Utf8Checker text = in_parts_ ? outgoing_text_ : Utf8Checker();
   if (kind == WebSocketKind::text && (!text.take(data) || (last && !text.complete()))) {
     return failed(failure(Errc::protocol, "our text is no UTF-8"));
@@ -355,35 +358,36 @@ Future<void> WebSocketConnection::Impl::write_part(std::string_view data, WebSoc
 }
 
 Future<void> WebSocketConnection::Impl::ping(std::string_view payload) {
-  if (Failure refusal = write_refusal()) return failed(std::move(refusal));
+  if (is_closing()) return failed(write_refusal());
   if (payload.size() > kMaxControlPayload) {
     return failed(Failure(Errc::limit, "a ping carries at most 125 bytes, not " + std::to_string(payload.size())));
   }
-  if (Failure full = no_room(payload.size())) return failed(std::move(full));
+  if (!has_room(payload.size())) return failed(no_room(payload.size()));
   FrameHeader header;
   header.opcode = Opcode::ping;
   return send_frame(header, payload);
 }
 
+// A small frame is put together here; of a large one only what must be masked is copied.
 Future<void> WebSocketConnection::Impl::send_frame(FrameHeader header, std::string_view payload) {
-  std::array<char, kMaxFrameHeader + kMaskedHere> bytes;
-  const std::span<char, kMaxFrameHeader> front = std::span(bytes).first<kMaxFrameHeader>();
+  std::array<char, kMaxFrameHeader + kSmallFrame> bytes;
   header.length = payload.size();
   header.masked = masks_ != nullptr;
   if (header.masked) header.mask = masks_->next();
-  const std::size_t begin = write_frame_header(front, header);
-  if (!header.masked) {
-    const std::array<std::string_view, 2> pieces = {std::string_view(bytes.data(), begin), payload};
-    return stream.write(std::span(pieces));
-  }
-  if (payload.size() <= kMaskedHere) {
+  const std::size_t begin = write_frame_header(std::span(bytes).first<kMaxFrameHeader>(), header);
+  const std::string_view front(bytes.data(), begin);
+  if (payload.size() <= kSmallFrame) {
     if (!payload.empty()) std::memcpy(bytes.data() + begin, payload.data(), payload.size());
-    apply_mask(bytes.data() + begin, payload.size(), header.mask, 0);
+    if (header.masked) apply_mask(bytes.data() + begin, payload.size(), header.mask, 0);
     return stream.write(std::string_view(bytes.data(), begin + payload.size()));
+  }
+  if (!header.masked) {
+    const std::array<std::string_view, 2> pieces = {front, payload};
+    return stream.write(std::span(pieces));
   }
   std::string frame;
   frame.reserve(begin + payload.size());
-  frame.append(bytes.data(), begin).append(payload);
+  frame.append(front).append(payload);
   apply_mask(frame.data() + begin, payload.size(), header.mask, 0);
   return stream.write(std::move(frame));
 }

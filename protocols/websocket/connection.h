@@ -126,6 +126,7 @@ class WebSocketConnection::Impl final : private detail::OperationBase, private d
   void call(const ControlFunction& function, std::string_view payload);
 
   Failure write_refusal() const;
+  bool has_room(std::size_t count) const noexcept;
   Failure no_room(std::size_t count) const;
   Future<void> send_frame(detail::FrameHeader header, std::string_view payload);
   void send_control(detail::Opcode opcode, std::string_view payload);
