@@ -285,7 +285,7 @@ class AsyncHTTPClient {
   // The one of the current loop, with the usual options; it ends with the loop.
 
   Future<HTTPResponse> fetch(HTTPRequest request);
-  // The whole answer.  Fails with HTTPClientError for a status other than 2xx, unless raise_error(false).
+  // The whole answer.  Fails with HTTPClientError for a status other than 2xx, unless set_raise_error(false).
   //
   // A connection that was kept may have been closed by the server just when the request was on its way.  Where not a byte of an answer
   // came, a request that may be repeated (GET, HEAD, PUT, DELETE, OPTIONS; not from a producer) is sent once more, over a new one.
