@@ -531,6 +531,7 @@ HTTP1Parser::Step HTTP1Parser::State::refuse_engine(std::string_view input) {
 
 // A method that could be one is merely not allowed, so that its end has to be seen.
 HTTP1Parser::Step HTTP1Parser::State::refuse_method(std::string_view input) {
+  const std::size_t all = input.size();
   if (!method_lost) input.remove_prefix(std::min(input.find_first_not_of("\r\n"), input.size()));
   const auto end = std::find_if_not(input.begin(), input.end(), [](char c) { return is_http_token({&c, 1}); });
   const bool empty = !method_lost && end == input.begin() && head.method.empty() && overhead == 0;
@@ -539,7 +540,7 @@ HTTP1Parser::Step HTTP1Parser::State::refuse_method(std::string_view input) {
   if (end != input.end())
     return *end == ' ' && !empty ? refuse(405, "a method that nobody knows") : refuse(400, "no request");
   if (overhead >= limits.max_header_size) return refuse(414, "a request line that is too long");
-  return tell(Event::more, input.size());
+  return tell(Event::more, all);
 }
 
 // ---- the face

@@ -204,7 +204,7 @@ BEHAVIOUR("HTTP body: one that takes too long is answered with 408", Needs::noth
 }
 
 BEHAVIOUR("HTTP body: one that stands still is the idle timeout's business", Needs::nothing) {
-  Site site(answer_body, HTTPServerOptions().set_idle_connection_timeout(20ms));
+  Site site(answer_body, HTTPServerOptions().set_idle_connection_timeout(200ms));
   RawClient client = co_await site.open();
   co_await client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 42\r\n\r\nab");
   const Reply reply = co_await client.reply();

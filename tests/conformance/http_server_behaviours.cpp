@@ -339,7 +339,7 @@ BEHAVIOUR("HTTP: without a name a server does not give one", Needs::nothing) {
 // ---- limits and times
 
 BEHAVIOUR("HTTP: a connection without requests is closed without a word when it was idle too long", Needs::nothing) {
-  Site site(answer_hello, HTTPServerOptions().set_idle_connection_timeout(20ms));
+  Site site(answer_hello, HTTPServerOptions().set_idle_connection_timeout(200ms));
   RawClient unused = co_await site.open();
   const std::string nothing = co_await unused.rest();
   expect_equal(nothing, "");
@@ -354,10 +354,10 @@ BEHAVIOUR("HTTP: a connection without requests is closed without a word when it 
 BEHAVIOUR("HTTP: a handler that takes longer than the idle time is not idle", Needs::nothing) {
   Site site(
       [](HTTPServerRequest& request) -> Future<void> {
-        co_await sleep_for(60ms);
+        co_await sleep_for(400ms);
         co_await request.respond(200, {}, "late");
       },
-      HTTPServerOptions().set_idle_connection_timeout(10ms));
+      HTTPServerOptions().set_idle_connection_timeout(150ms));
   RawClient client = co_await site.open();
   const Reply reply = co_await client.ask(get("/"));
   expect_equal(reply.body, "late");

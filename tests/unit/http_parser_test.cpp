@@ -271,6 +271,10 @@ TEST_CASE("HTTP parser: a method that could be one is not allowed, and what coul
   CHECK(read("{} / HTTP/1.1\r\nHost: a\r\n\r\n", 100).status == 400);
 }
 
+TEST_CASE("HTTP parser: line ends in front of a method that nobody knows are taken with it") {
+  CHECK(read_every_way("\r\nFROB / HTTP/1.1\r\nHost: a\r\n\r\n").status == 405);
+}
+
 TEST_CASE("HTTP parser: what is unusual but clear is taken") {
   const std::string request = GENERATE(
       "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "GET http://a:80/x HTTP/1.1\r\nHost: A:80\r\n\r\n",
