@@ -246,8 +246,8 @@ void OutputQueue::consume(std::size_t count) noexcept {
   while (sent_ > 0 && sent_ >= first_.bytes().size()) {
     sent_ -= first_.bytes().size();
     first_ = rest_ && !rest_->empty() ? rest_->take() : Piece();
-    if (size_ == 0) rest_.reset();
   }
+  if (rest_ && rest_->empty()) rest_.reset();
 }
 
 }  // namespace twinloop::detail

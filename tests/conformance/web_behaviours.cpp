@@ -217,7 +217,7 @@ class Reverses : public RequestHandler {
   }
 };
 
-Future<Reply> get_from(std::string target, std::string headers = {}) {
+Future<WebReply> get_from(std::string target, std::string headers = {}) {
   std::string text = request("GET", target, headers);
   return fetch(kUrl, std::move(text));
 }
@@ -252,14 +252,14 @@ BEHAVIOUR("the first route that matches the whole path has the request", Needs::
   app.add<Groups>("/items/([0-9]+)/(.*)");
   app.add<Says>("/items/.*", std::string("later"));
   co_await app.listen(kUrl);
-  const Reply hello = co_await get_from("/?name=you");
+  const WebReply hello = co_await get_from("/?name=you");
   expect_equal(hello.status, 200);
   expect_equal(hello.body, "Hello, you");
   expect_equal(hello.header("Content-Type"), "text/html; charset=UTF-8");
   expect_equal(hello.header("Content-Length"), "10");
-  const Reply item = co_await get_from("/items/42/a%20b%2Fc");
+  const WebReply item = co_await get_from("/items/42/a%20b%2Fc");
   expect_equal(item.body, "[42][a b/c]");
-  const Reply later = co_await get_from("/items/none");
+  const WebReply later = co_await get_from("/items/none");
   expect_equal(later.body, "later");
 }
 
@@ -267,7 +267,7 @@ BEHAVIOUR("named groups of a route are there in prepare already", Needs::nothing
   Application app;
   app.add<Named>("/(?P<kind>[a-z]+)/(?P<id>[0-9]+)");
   co_await app.listen(kUrl);
-  const Reply reply = co_await get_from("/book/7");
+  const WebReply reply = co_await get_from("/book/7");
   expect_equal(reply.body, "book=7");
 }
 
@@ -280,11 +280,11 @@ BEHAVIOUR("routes of a host come before those of any host, and the default host 
   const auto ask_as = [](std::string_view host, std::string_view path) {
     return fetch(kUrl, "GET " + std::string(path) + " HTTP/1.1\r\nHost: " + std::string(host) + "\r\n\r\n");
   };
-  const Reply of_host = co_await ask_as("WWW.example.net:8080", "/both");
+  const WebReply of_host = co_await ask_as("WWW.example.net:8080", "/both");
   expect_equal(of_host.body, "host");
-  const Reply of_any = co_await ask_as("www.example.com", "/any");
+  const WebReply of_any = co_await ask_as("www.example.com", "/any");
   expect_equal(of_any.body, "any");
-  const Reply stranger = co_await ask_as("elsewhere.org", "/both");
+  const WebReply stranger = co_await ask_as("elsewhere.org", "/both");
   expect_equal(stranger.body, "host");
 }
 
@@ -292,11 +292,11 @@ BEHAVIOUR("a path without a route is 404, or what the default handler says", Nee
   const RecordedLog log;
   Application app;
   co_await app.listen(kUrl);
-  const Reply missing = co_await get_from("/nothing");
+  const WebReply missing = co_await get_from("/nothing");
   expect_equal(missing.status, 404);
   expect(missing.body.find("404: Not Found") != std::string::npos, missing.body);
   app.set_default_handler<Says>(std::string("own"));
-  const Reply own = co_await get_from("/nothing");
+  const WebReply own = co_await get_from("/nothing");
   expect_equal(own.body, "own");
 }
 
@@ -305,7 +305,7 @@ BEHAVIOUR("a named route is found by reverse_url", Needs::nothing) {
   app.add<Says>("/items/([^/]+)", std::string("x")).set_name("item");
   app.add<Reverses>("/");
   co_await app.listen(kUrl);
-  const Reply reply = co_await get_from("/");
+  const WebReply reply = co_await get_from("/");
   expect_equal(reply.body, "/items/42 /items/a%20b");
   expect_equal(app.reverse_url("item", 1), "/items/1");
   Errc reason{};
@@ -327,7 +327,7 @@ BEHAVIOUR("each verb of a handler is called behind prepare and in front of on_fi
   for (const char* method : {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}) {
     IOStream client = co_await connect(kUrl);
     const std::string body = std::string_view(method) == "POST" ? "sent" : "";
-    const Reply reply = co_await ask(client, request(method, "/", {}, body));
+    const WebReply reply = co_await ask(client, request(method, "/", {}, body));
     expect_equal(reply.status, 200);
   }
   co_await moment();
@@ -342,11 +342,11 @@ BEHAVIOUR("a verb that a handler lacks is 405 and says which it has; HEAD comes 
   app.add<Hello>("/");
   co_await app.listen(kUrl);
   for (const char* method : {"POST", "PUT", "PATCH", "DELETE", "OPTIONS"}) {
-    const Reply reply = co_await fetch(kUrl, request(method, "/"));
+    const WebReply reply = co_await fetch(kUrl, request(method, "/"));
     expect_equal(reply.status, 405);
     expect_equal(reply.header("Allow"), "GET, HEAD");
   }
-  const Reply head = co_await fetch(kUrl, request("HEAD", "/"));
+  const WebReply head = co_await fetch(kUrl, request("HEAD", "/"));
   expect_equal(head.status, 200);
   expect_equal(head.header("Content-Length"), "12");
 }
@@ -360,7 +360,7 @@ BEHAVIOUR("requests that are pipelined get a handler each and are answered in or
   for (int i = 0; i < 20; ++i) text += request("GET", "/?name=" + std::to_string(i));
   co_await client.write(text);
   for (int i = 0; i < 20; ++i) {
-    const Reply reply = co_await read_reply(client);
+    const WebReply reply = co_await read_reply(client);
     expect_equal(reply.body, "Hello, " + std::to_string(i));
   }
 }
@@ -370,11 +370,11 @@ BEHAVIOUR("what was sent in pieces arrives in pieces, and the end is the end", N
   Application app;
   app.add<Pieces>("/");
   co_await app.listen(kUrl);
-  const Reply reply = co_await get_from("/");
+  const WebReply reply = co_await get_from("/");
   expect_equal(reply.header("Transfer-Encoding"), "chunked");
   expect_equal(reply.body, "one two");
   IOStream client = co_await connect(kUrl);
-  const Result<Reply> half = co_await as_result(ask(client, request("GET", "/?fail=yes")));
+  const Result<WebReply> half = co_await as_result(ask(client, request("GET", "/?fail=yes")));
   expect(!half.ok(), "a response that failed in the middle does not pass for a whole one");
 }
 
@@ -384,9 +384,9 @@ BEHAVIOUR("finish works once, and Content-Length must be what it says", Needs::n
   app.add<Twice>("/twice");
   app.add<Counted>("/counted");
   co_await app.listen(kUrl);
-  const Reply once = co_await get_from("/twice");
+  const WebReply once = co_await get_from("/twice");
   expect_equal(once.body, "once");
-  const Reply right = co_await get_from("/counted?length=10");
+  const WebReply right = co_await get_from("/counted?length=10");
   expect_equal(right.body, "0123456789");
   for (const char* target : {"/counted?length=50", "/counted?length=5"}) {
     IOStream client = co_await connect(kUrl);
@@ -402,14 +402,14 @@ BEHAVIOUR("redirections say where, and for how long", Needs::nothing) {
   app.add<Moves>("/");
   app.add<RedirectHandler>("/old/([a-z]+)/(.*)", std::string("/new/{1}/{0}"));
   co_await app.listen(kUrl);
-  const Reply found = co_await get_from("/");
+  const WebReply found = co_await get_from("/");
   expect_equal(found.status, 302);
   expect_equal(found.header("Location"), "/elsewhere");
-  const Reply moved = co_await get_from("/?permanent=yes");
+  const WebReply moved = co_await get_from("/?permanent=yes");
   expect_equal(moved.status, 301);
-  const Reply other = co_await fetch(kUrl, request("POST", "/"));
+  const WebReply other = co_await fetch(kUrl, request("POST", "/"));
   expect_equal(other.status, 303);
-  const Reply filled = co_await get_from("/old/a/b%20c");
+  const WebReply filled = co_await get_from("/old/a/b%20c");
   expect_equal(filled.status, 301);
   expect_equal(filled.header("Location"), "/new/b%20c/a");
 }
@@ -420,7 +420,7 @@ BEHAVIOUR("a fallback hands its requests to another handler", Needs::nothing) {
                              return request.respond(200, HTTPHeaders(), "raw " + std::string(request.path()));
                            }));
   co_await app.listen(kUrl);
-  const Reply reply = co_await get_from("/raw/x");
+  const WebReply reply = co_await get_from("/raw/x");
   expect_equal(reply.body, "raw /raw/x");
 }
 
@@ -460,16 +460,16 @@ BEHAVIOUR("headers are set, added and cleared; 204 has no body to describe", Nee
   Application app;
   app.add<Headers>("/");
   co_await app.listen(kUrl);
-  const Reply reply = co_await get_from("/");
+  const WebReply reply = co_await get_from("/");
   expect_equal(reply.header("X-Default"), "yes");
   expect_equal(reply.header("X-Number"), "42");
   expect_equal(reply.headers.count("X-Twice"), 2u);
   expect(!reply.headers.contains("X-Gone"), "cleared");
   expect(reply.headers.contains("Date") && reply.headers.contains("Server"), "the server's own");
-  const Reply empty = co_await get_from("/?status=204");
+  const WebReply empty = co_await get_from("/?status=204");
   expect_equal(empty.status, 204);
   expect(!empty.headers.contains("Content-Type") && !empty.headers.contains("Content-Length"), "no body");
-  const Reply error = co_await fetch(kUrl, request("POST", "/"));
+  const WebReply error = co_await fetch(kUrl, request("POST", "/"));
   expect_equal(error.status, 400);
   expect_equal(error.header("X-Default"), "yes");
   expect(!error.headers.contains("X-Number"), "an error begins anew");
@@ -480,9 +480,9 @@ BEHAVIOUR("nothing breaks out of a header or a status line", Needs::nothing) {
   Application app;
   app.add<Injects>("/");
   co_await app.listen(kUrl);
-  const Reply header = co_await get_from("/?value=a%0d%0aX-Evil:%20yes");
+  const WebReply header = co_await get_from("/?value=a%0d%0aX-Evil:%20yes");
   expect(!header.headers.contains("X-Evil"), "as a header");
-  const Reply reason = co_await fetch(kUrl, request("POST", "/"));
+  const WebReply reason = co_await fetch(kUrl, request("POST", "/"));
   expect(!reason.headers.contains("X-Evil"), "as a reason");
   expect_equal(reason.status, 500);
 }
@@ -501,7 +501,7 @@ BEHAVIOUR("a handler's failure is its answer: its own status, or 500", Needs::no
   add("/send", How::send_error);
   co_await app.listen(kUrl);
   const auto expect_status = [](std::string path, int status) -> Future<void> {
-    const Reply reply = co_await get_from(path);
+    const WebReply reply = co_await get_from(path);
     expect_equal(reply.status, status);
     expect(reply.body.find("half of it") == std::string::npos, "what was written is forgotten");
   };
@@ -519,7 +519,7 @@ BEHAVIOUR("an error's reason stands in the status line, and in the page as text 
   Application app;
   app.add<Fails>("/", How::reasoned);
   co_await app.listen(kUrl);
-  const Reply reply = co_await get_from("/");
+  const WebReply reply = co_await get_from("/");
   expect_equal(reply.status, 499);
   expect_equal(reply.reason, "No <b>Coffee</b>");
   expect(reply.body.find("499: No &lt;b&gt;Coffee") != std::string::npos, reply.body);
@@ -530,9 +530,9 @@ BEHAVIOUR("a request may be finished in prepare, or by throwing Finish", Needs::
   app.add<Fails>("/prepare", How::finish_in_prepare);
   app.add<Fails>("/finish", How::finish);
   co_await app.listen(kUrl);
-  const Reply early = co_await get_from("/prepare");
+  const WebReply early = co_await get_from("/prepare");
   expect_equal(early.body, "done early");
-  const Reply thrown = co_await get_from("/finish");
+  const WebReply thrown = co_await get_from("/finish");
   expect_equal(thrown.status, 200);
   expect_equal(thrown.body, "half of it");
 }
@@ -544,12 +544,12 @@ BEHAVIOUR("a handler may write its own error page, and one that fails leaves the
   app.add<FailingPage>("/page", false);
   app.add<FailingPage>("/log", true);
   co_await app.listen(kUrl);
-  const Reply own = co_await get_from("/own");
+  const WebReply own = co_await get_from("/own");
   expect_equal(own.status, 404);
   expect_equal(own.body, "own page for 404");
-  const Reply no_page = co_await get_from("/page");
+  const WebReply no_page = co_await get_from("/page");
   expect_equal(no_page.status, 404);
-  const Reply no_log = co_await get_from("/log");
+  const WebReply no_log = co_await get_from("/log");
   expect_equal(no_log.status, 404);
   expect(log.mentions("no page either") && log.mentions("no log either"), log.text());
 }
@@ -559,12 +559,12 @@ BEHAVIOUR("an application that shows its failures does so, another one does not"
   Application open(ApplicationSettings().set_serve_failures(true));
   open.add<Fails>("/", How::plain);
   co_await open.listen(kUrl);
-  const Reply shown = co_await get_from("/");
+  const WebReply shown = co_await get_from("/");
   expect(shown.body.find("as it was told") != std::string::npos, shown.body);
   Application discreet;
   discreet.add<Fails>("/", How::plain);
   co_await discreet.listen("pair:discreet");
-  const Reply hidden = co_await fetch("pair:discreet", request("GET", "/"));
+  const WebReply hidden = co_await fetch("pair:discreet", request("GET", "/"));
   expect_equal(hidden.status, 500);
   expect(hidden.body.find("as it was told") == std::string::npos, hidden.body);
 }
@@ -599,6 +599,6 @@ BEHAVIOUR("the requests of an application that is destroyed go on", Needs::nothi
   IOStream client = co_await connect(kUrl);
   co_await ask(client, request("GET", "/"));
   app.reset();
-  const Reply reply = co_await ask(client, request("GET", "/?name=still"));
+  const WebReply reply = co_await ask(client, request("GET", "/?name=still"));
   expect_equal(reply.body, "Hello, still");
 }

@@ -48,7 +48,7 @@ class Site {
   fs::path path_;
 };
 
-Future<Reply> get_from(std::string target, std::string headers = {}) {
+Future<WebReply> get_from(std::string target, std::string headers = {}) {
   std::string text = request("GET", target, headers);
   return fetch(kUrl, std::move(text));
 }
@@ -65,18 +65,18 @@ BEHAVIOUR("a file is served with its type, its validators and its length", kFile
   const RecordedLog log;
   Site site;
   co_await site.app.listen(kUrl);
-  const Reply reply = co_await get_from("/static/robots.txt");
+  const WebReply reply = co_await get_from("/static/robots.txt");
   expect_equal(reply.status, 200);
   expect_equal(reply.body, "0123456789");
   expect_equal(reply.header("Content-Type"), "text/plain; charset=utf-8");
   expect_equal(reply.header("Accept-Ranges"), "bytes");
   expect(reply.headers.contains("ETag") && reply.headers.contains("Last-Modified"), "validators");
   expect(!reply.headers.contains("Cache-Control"), "not for years");
-  const Reply versioned = co_await get_from("/static/robots.txt?v=1234");
+  const WebReply versioned = co_await get_from("/static/robots.txt?v=1234");
   expect_equal(versioned.header("Cache-Control"), "max-age=315360000");
-  const Reply linked = co_await get_from("/static/within");
+  const WebReply linked = co_await get_from("/static/within");
   expect_equal(linked.body, "0123456789");
-  const Reply empty = co_await get_from("/static/empty.css");
+  const WebReply empty = co_await get_from("/static/empty.css");
   expect_equal(empty.status, 200);
   expect_equal(empty.header("Content-Length"), "0");
 }
@@ -84,10 +84,10 @@ BEHAVIOUR("a file is served with its type, its validators and its length", kFile
 BEHAVIOUR("HEAD of a file says what GET would, without the body", kFiles) {
   Site site;
   co_await site.app.listen(kUrl);
-  const Reply head = co_await fetch(kUrl, request("HEAD", "/static/robots.txt"));
+  const WebReply head = co_await fetch(kUrl, request("HEAD", "/static/robots.txt"));
   expect_equal(head.status, 200);
   expect_equal(head.header("Content-Length"), "10");
-  const Reply part = co_await fetch(kUrl, request("HEAD", "/static/robots.txt", "Range: bytes=1-4\r\n"));
+  const WebReply part = co_await fetch(kUrl, request("HEAD", "/static/robots.txt", "Range: bytes=1-4\r\n"));
   expect_equal(part.status, 206);
   expect_equal(part.header("Content-Length"), "4");
   expect_equal(part.header("Content-Range"), "bytes 1-4/10");
@@ -96,11 +96,11 @@ BEHAVIOUR("HEAD of a file says what GET would, without the body", kFiles) {
 BEHAVIOUR("a client that has a file gets 304", kFiles) {
   Site site;
   co_await site.app.listen(kUrl);
-  const Reply reply = co_await get_from("/static/robots.txt");
+  const WebReply reply = co_await get_from("/static/robots.txt");
   const std::string etag(reply.header("ETag"));
   const std::string modified(reply.header("Last-Modified"));
   const auto status = [](std::string headers) -> Future<int> {
-    const Reply answer = co_await get_from("/static/robots.txt", headers);
+    const WebReply answer = co_await get_from("/static/robots.txt", headers);
     expect(answer.status == 200 || answer.body.empty(), "304 has no body");
     co_return answer.status;
   };
@@ -119,9 +119,9 @@ BEHAVIOUR("a client that has a file gets 304", kFiles) {
 BEHAVIOUR("a file that changes has another ETag", kFiles) {
   Site site;
   co_await site.app.listen(kUrl);
-  const Reply before = co_await get_from("/static/robots.txt");
+  const WebReply before = co_await get_from("/static/robots.txt");
   site.write("robots.txt", "9876543210");
-  const Reply after =
+  const WebReply after =
       co_await get_from("/static/robots.txt", "If-None-Match: " + std::string(before.header("ETag")) + "\r\n");
   expect_equal(after.status, 200);
   expect_equal(after.body, "9876543210");
@@ -133,26 +133,26 @@ BEHAVIOUR("a range of a file is 206, one beyond it 416, and what makes no sense 
   Site site;
   co_await site.app.listen(kUrl);
   const auto range = [](std::string value) { return get_from("/static/robots.txt", "Range: " + value + "\r\n"); };
-  const Reply first = co_await range("bytes=0-3");
+  const WebReply first = co_await range("bytes=0-3");
   expect_equal(first.status, 206);
   expect_equal(first.body, "0123");
   expect_equal(first.header("Content-Range"), "bytes 0-3/10");
-  const Reply rest = co_await range("bytes=7-");
+  const WebReply rest = co_await range("bytes=7-");
   expect_equal(rest.body, "789");
-  const Reply last = co_await range("bytes=-2");
+  const WebReply last = co_await range("bytes=-2");
   expect_equal(last.body, "89");
-  const Reply long_one = co_await range("bytes=5-100");
+  const WebReply long_one = co_await range("bytes=5-100");
   expect_equal(long_one.header("Content-Range"), "bytes 5-9/10");
-  const Reply whole = co_await range("bytes=0-");
+  const WebReply whole = co_await range("bytes=0-");
   expect_equal(whole.status, 200);
   expect_equal(whole.body, "0123456789");
   for (const char* value : {"bytes=10-", "bytes=-0"}) {
-    const Reply beyond = co_await range(value);
+    const WebReply beyond = co_await range(value);
     expect_equal(beyond.status, 416);
     expect_equal(beyond.header("Content-Range"), "bytes */10");
   }
   for (const char* value : {"bytes=x", "bytes=4-2", "lines=1-2", "bytes=0-1,3-4"}) {
-    const Reply ignored = co_await range(value);
+    const WebReply ignored = co_await range(value);
     expect_equal(ignored.status, 200);
     expect_equal(ignored.body, "0123456789");
   }
@@ -161,14 +161,14 @@ BEHAVIOUR("a range of a file is 206, one beyond it 416, and what makes no sense 
 BEHAVIOUR("If-Range gives a part of the same file and the whole of another one", kFiles) {
   Site site;
   co_await site.app.listen(kUrl);
-  const Reply reply = co_await get_from("/static/robots.txt");
+  const WebReply reply = co_await get_from("/static/robots.txt");
   const std::string range = "Range: bytes=0-3\r\nIf-Range: ";
-  const Reply same = co_await get_from("/static/robots.txt", range + std::string(reply.header("ETag")) + "\r\n");
+  const WebReply same = co_await get_from("/static/robots.txt", range + std::string(reply.header("ETag")) + "\r\n");
   expect_equal(same.status, 206);
-  const Reply same_date =
+  const WebReply same_date =
       co_await get_from("/static/robots.txt", range + std::string(reply.header("Last-Modified")) + "\r\n");
   expect_equal(same_date.status, 206);
-  const Reply other = co_await get_from("/static/robots.txt", range + "\"other\"\r\n");
+  const WebReply other = co_await get_from("/static/robots.txt", range + "\"other\"\r\n");
   expect_equal(other.status, 200);
   expect_equal(other.body, "0123456789");
 }
@@ -179,13 +179,13 @@ BEHAVIOUR("nothing outside of the folder is served, however it is asked for", kF
   co_await site.app.listen(kUrl);
   for (const char* target : {"/static/../../secret", "/static/%2e%2e/secret", "/static/..%2fsecret", "/static/out",
                              "/static/docs/../../secret", "/static/plain/", "/static/"}) {
-    const Reply reply = co_await get_from(target);
+    const WebReply reply = co_await get_from(target);
     expect(reply.status == 403 || reply.status == 404, std::string(target) + " is " + std::to_string(reply.status));
     expect(reply.body.find("secret") == std::string::npos, target);
   }
   for (const char* target :
        {"/static/nothing", "/static/robots.txt/x", "/static/robots.txt%00.html", "/static//etc/passwd"}) {
-    const Reply reply = co_await get_from(target);
+    const WebReply reply = co_await get_from(target);
     expect_equal(reply.status, 404);
   }
 }
@@ -194,14 +194,14 @@ BEHAVIOUR("a directory is its default file, behind a slash", kFiles) {
   const RecordedLog log;
   Site site;
   co_await site.app.listen(kUrl);
-  const Reply with_slash = co_await get_from("/site/docs/");
+  const WebReply with_slash = co_await get_from("/site/docs/");
   expect_equal(with_slash.body, "<p>docs</p>");
-  const Reply without = co_await get_from("/site/docs");
+  const WebReply without = co_await get_from("/site/docs");
   expect_equal(without.status, 301);
   expect_equal(without.header("Location"), "/site/docs/");
-  const Reply none = co_await get_from("/site/plain/");
+  const WebReply none = co_await get_from("/site/plain/");
   expect_equal(none.status, 404);
-  const Reply forbidden = co_await get_from("/static/docs");
+  const WebReply forbidden = co_await get_from("/static/docs");
   expect_equal(forbidden.status, 403);
 }
 
@@ -210,10 +210,10 @@ BEHAVIOUR("a large file arrives whole, and so does a range of it", kFiles) {
   const std::string content = pattern_of(1'000'003);
   site.write("large.bin", content);
   co_await site.app.listen(kUrl);
-  const Reply whole = co_await get_from("/static/large.bin");
+  const WebReply whole = co_await get_from("/static/large.bin");
   expect_equal(whole.header("Content-Length"), "1000003");
   expect(whole.body == content, "every byte");
-  const Reply part = co_await get_from("/static/large.bin", "Range: bytes=65535-200000\r\n");
+  const WebReply part = co_await get_from("/static/large.bin", "Range: bytes=65535-200000\r\n");
   expect_equal(part.status, 206);
   expect(part.body == content.substr(65535, 200000 - 65535 + 1), "every byte of the range");
 }
@@ -253,10 +253,10 @@ BEHAVIOUR("a text file is compressed where the application compresses", kFiles) 
   app.add<StaticFileHandler>("/(.*)", site.folder());
   co_await app.listen(kUrl);
   for (const char* target : {"/page.html", "/long.html"}) {
-    const Reply reply = co_await get_from(target, "Accept-Encoding: gzip\r\n");
+    const WebReply reply = co_await get_from(target, "Accept-Encoding: gzip\r\n");
     expect_equal(reply.header("Content-Encoding"), "gzip");
     expect(reply.body.size() < 1000, "it is small");
-    const Reply part = co_await get_from(target, "Accept-Encoding: gzip\r\nRange: bytes=0-99\r\n");
+    const WebReply part = co_await get_from(target, "Accept-Encoding: gzip\r\nRange: bytes=0-99\r\n");
     expect_equal(part.status, 206);
     expect(!part.headers.contains("Content-Encoding"), "a range is of the file itself");
     expect_equal(part.body.size(), 100u);

@@ -34,11 +34,11 @@ std::string request(std::string_view method, std::string_view target, std::strin
   return text.append("\r\n").append(body);
 }
 
-Future<Reply> read_reply(IOStream& stream, bool has_body) {
+Future<WebReply> read_reply(IOStream& stream, bool has_body) {
   const std::string head = co_await stream.read_until("\r\n\r\n", 64 * 1024);
   const std::size_t line = head.find("\r\n");
   expect(head.starts_with("HTTP/1.1 ") && line > 12, head);
-  Reply reply;
+  WebReply reply;
   reply.status = static_cast<int>(number(std::string_view(head).substr(9, 3), 10));
   reply.reason = head.substr(13, line - 13);
   reply.headers = HTTPHeaders::parse(std::string_view(head).substr(line + 2)).value();
@@ -53,13 +53,13 @@ Future<Reply> read_reply(IOStream& stream, bool has_body) {
   co_return reply;
 }
 
-Future<Reply> ask(IOStream& stream, std::string text) {
+Future<WebReply> ask(IOStream& stream, std::string text) {
   const bool has_body = !text.starts_with("HEAD ");
   co_await stream.write(std::move(text));
   co_return co_await read_reply(stream, has_body);
 }
 
-Future<Reply> fetch(std::string url, std::string text) {
+Future<WebReply> fetch(std::string url, std::string text) {
   IOStream stream = co_await connect(std::move(url));
   co_return co_await ask(stream, std::move(text));
 }

@@ -12,7 +12,7 @@
 
 namespace twinloop::testing {
 
-struct Reply {
+struct WebReply {
   int status = 0;
   std::string reason;
   HTTPHeaders headers;
@@ -25,11 +25,11 @@ std::string request(std::string_view method, std::string_view target, std::strin
                     std::string_view body = {});
 // With Host and, for a body, Content-Length; `headers` as "Name: value\r\n…".
 
-Future<Reply> read_reply(IOStream& stream, bool has_body = true);
+Future<WebReply> read_reply(IOStream& stream, bool has_body = true);
 // The next one; chunked, counted or up to the end.  `has_body` is false for the answer to a HEAD.
-Future<Reply> ask(IOStream& stream, std::string text);
+Future<WebReply> ask(IOStream& stream, std::string text);
 // Sends it and reads the reply.
-Future<Reply> fetch(std::string url, std::string text);
+Future<WebReply> fetch(std::string url, std::string text);
 // The same over a connection of its own.
 
 std::string stream_url(std::string_view url);

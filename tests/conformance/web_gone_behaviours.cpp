@@ -194,7 +194,7 @@ Future<void> with_pipelined_bytes(IOStream& client, const Seen& seen) {
 }
 
 Future<void> behind_keep_alive(IOStream& client, const Seen& seen) {
-  const Reply first = co_await ask(client, request("GET", "/wait?now=yes"));
+  const WebReply first = co_await ask(client, request("GET", "/wait?now=yes"));
   expect_equal(first.body, "at once");
   co_await client.write(request("GET", "/wait"));
   co_await until(seen.begun, 2);
@@ -365,7 +365,7 @@ BEHAVIOUR("a client that only ends its sending side gets its answer from a handl
   IOStream client = co_await connect(url);
   co_await client.write(request("GET", "/"));
   co_await client.shutdown_write();
-  const Reply reply = co_await read_reply(client);
+  const WebReply reply = co_await read_reply(client);
   expect_equal(reply.body, "all the same");
   const std::string rest = co_await client.read_until_close();
   expect_equal(rest, "");
@@ -380,7 +380,7 @@ BEHAVIOUR("on_finish alone declares no interest in a client's FIN", kNetwork) {
   IOStream client = co_await connect(url);
   co_await client.write(request("GET", "/"));
   co_await client.shutdown_write();
-  const Reply reply = co_await read_reply(client);
+  const WebReply reply = co_await read_reply(client);
   expect_equal(reply.body, "all the same");
   co_await until(finished, 1);
   expect_equal(finished, 1);
@@ -396,7 +396,7 @@ BEHAVIOUR("on_finish waits until the response was handed over whole", kNetwork) 
   co_await until(seen.begun, 1);
   co_await sleep_for(20ms);
   expect_equal(seen.finished, 0);
-  const Reply reply = co_await read_reply(client);
+  const WebReply reply = co_await read_reply(client);
   expect_equal(reply.body.size(), 20'000'000u);
   co_await until(seen.finished, 1);
   expect_equal(seen.closed, 0);
@@ -459,7 +459,7 @@ BEHAVIOUR("an upload arrives piece by piece, and its verb is called behind the l
   co_await client.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\none");
   co_await until(seen.chunks, 1);
   co_await client.write("two");
-  const Reply reply = co_await read_reply(client);
+  const WebReply reply = co_await read_reply(client);
   expect_equal(reply.body, "2");
   co_await until(seen.finished, 1);
   expect_equal(seen.closed, 0);
@@ -515,11 +515,11 @@ BEHAVIOUR("pieces of an upload never overlap, counted or chunked", Needs::nothin
   app.add<SlowUploads>("/");
   co_await app.listen("pair:upload");
   const std::string body(300'000, 'x');
-  const Reply counted = co_await fetch("pair:upload", request("POST", "/", {}, body));
+  const WebReply counted = co_await fetch("pair:upload", request("POST", "/", {}, body));
   expect_equal(counted.body, "prepare 300000");
   std::string chunked = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
   for (int i = 0; i < 10; ++i) chunked.append("1000\r\n").append(4096, 'y').append("\r\n");
-  const Reply in_chunks = co_await fetch("pair:upload", chunked + "0\r\n\r\n");
+  const WebReply in_chunks = co_await fetch("pair:upload", chunked + "0\r\n\r\n");
   expect_equal(in_chunks.body, "prepare 40960");
 }
 
@@ -528,7 +528,7 @@ BEHAVIOUR("pieces of a compressed upload arrive decompressed", Needs::nothing) {
   app.add<SlowUploads>("/");
   co_await app.listen("pair:upload");
   constexpr std::string_view kHeaders = "Content-Encoding: gzip\r\n";
-  const Reply reply = co_await fetch("pair:upload", request("POST", "/", kHeaders, gzipped(std::string(100'000, 'x'))));
+  const WebReply reply = co_await fetch("pair:upload", request("POST", "/", kHeaders, gzipped(std::string(100'000, 'x'))));
   expect_equal(reply.body, "prepare 100000");
 }
 
@@ -542,7 +542,7 @@ BEHAVIOUR("an upload that prepare answers is not read", kNetwork) {
     IOStream client = co_await connect(url);
     co_await client.write(std::string("POST ") + target +
                           " HTTP/1.1\r\nHost: x\r\nContent-Length: 50000000\r\n\r\nsome");
-    const Reply reply = co_await read_reply(client);
+    const WebReply reply = co_await read_reply(client);
     expect_equal(reply.status, std::string_view(target) == "/error" ? 401 : 200);
     co_await client.peer_ended();
   }
@@ -554,7 +554,7 @@ BEHAVIOUR("a body beyond the limit is 413", Needs::nothing) {
   Application app({}, HTTPServerOptions().set_max_body_size(100));
   app.add<Slow>("/", std::ref(ended));
   co_await app.listen("pair:upload");
-  const Reply reply = co_await fetch("pair:upload", request("POST", "/", {}, std::string(101, 'x')));
+  const WebReply reply = co_await fetch("pair:upload", request("POST", "/", {}, std::string(101, 'x')));
   expect_equal(reply.status, 413);
 }
 
@@ -605,7 +605,7 @@ BEHAVIOUR("drain tells the handlers that stay, lets them finish, and accepts nob
   co_await client.write(request("GET", "/"));
   co_await until(seen.begun, 1);
   Future<void> draining = app.drain(10s);
-  const Reply reply = co_await read_reply(client);
+  const WebReply reply = co_await read_reply(client);
   expect_equal(reply.body, "the server is going");
   expect_equal(reply.header("Connection"), "close");
   co_await std::move(draining);

@@ -105,13 +105,13 @@ class Long : public RequestHandler {
   }
 };
 
-Future<Reply> get_from(std::string target, std::string headers = {}) {
+Future<WebReply> get_from(std::string target, std::string headers = {}) {
   std::string text = request("GET", target, headers);
   return fetch(kUrl, std::move(text));
 }
 
 // "name=value" of the Set-Cookie header that sets it.
-std::string cookie_of(const Reply& reply, std::string_view name) {
+std::string cookie_of(const WebReply& reply, std::string_view name) {
   for (const std::string_view each : reply.headers.all("Set-Cookie")) {
     if (each.starts_with(std::string(name) + "=")) return std::string(each.substr(0, each.find(';')));
   }
@@ -133,7 +133,7 @@ BEHAVIOUR("of several arguments of one name the last counts, without spaces arou
   Application app;
   app.add<Arguments>("/");
   co_await app.listen(kUrl);
-  const Reply reply = co_await get_from("/?a=1&a=+2+&c=3");
+  const WebReply reply = co_await get_from("/?a=1&a=+2+&c=3");
   expect_equal(reply.body, "2|none|[1][2]");
 }
 
@@ -142,11 +142,11 @@ BEHAVIOUR("an argument that is missing, or that is no text, is 400", Needs::noth
   Application app;
   app.add<Arguments>("/");
   co_await app.listen(kUrl);
-  const Reply missing = co_await get_from("/");
+  const WebReply missing = co_await get_from("/");
   expect_equal(missing.status, 400);
-  const Reply bytes = co_await get_from("/?a=%ff");
+  const WebReply bytes = co_await get_from("/?a=%ff");
   expect_equal(bytes.status, 400);
-  const Reply controls = co_await get_from("/?a=x%01y%00z%09t");
+  const WebReply controls = co_await get_from("/?a=x%01y%00z%09t");
   expect_equal(controls.body, "x y z\tt|none|[x y z\tt]");
 }
 
@@ -155,9 +155,9 @@ BEHAVIOUR("arguments of the query and of a form are kept apart, and together whe
   Application app;
   app.add<Arguments>("/");
   co_await app.listen(kUrl);
-  const Reply form = co_await fetch(kUrl, request("POST", "/?a=query", kForm, "a=body&b=%26"));
+  const WebReply form = co_await fetch(kUrl, request("POST", "/?a=query", kForm, "a=body&b=%26"));
   expect_equal(form.body, "query|body|body");
-  const Reply plain = co_await fetch(kUrl, request("POST", "/?a=query", "Content-Type: text/plain\r\n", "a=body"));
+  const WebReply plain = co_await fetch(kUrl, request("POST", "/?a=query", "Content-Type: text/plain\r\n", "a=body"));
   expect_equal(plain.body, "query|none|query");
 }
 
@@ -167,13 +167,13 @@ BEHAVIOUR("a multipart form has fields and files, and a malformed one is 400", N
   app.add<Arguments>("/");
   co_await app.listen(kUrl);
   constexpr std::string_view kType = "Content-Type: multipart/form-data; boundary=edge\r\n";
-  const Reply form =
+  const WebReply form =
       co_await fetch(kUrl, request("POST", "/", kType,
                                    "--edge\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nfield\r\n"
                                    "--edge\r\nContent-Disposition: form-data; name=\"f\"; filename=\"x.txt\"\r\n"
                                    "Content-Type: text/plain\r\n\r\nfile\r\n--edge--\r\n"));
   expect_equal(form.body, "none|field|field|f:x.txt:file");
-  const Reply malformed = co_await fetch(kUrl, request("POST", "/", kType, "no edge at all"));
+  const WebReply malformed = co_await fetch(kUrl, request("POST", "/", kType, "no edge at all"));
   expect_equal(malformed.status, 400);
 }
 
@@ -183,14 +183,14 @@ BEHAVIOUR("a cookie is read, set once however often it is set, and cleared", Nee
   Application app;
   app.add<Cookies>("/");
   co_await app.listen(kUrl);
-  const Reply reply = co_await get_from("/", "Cookie: a=b; seen=\"before\"\r\n");
+  const WebReply reply = co_await get_from("/", "Cookie: a=b; seen=\"before\"\r\n");
   expect_equal(reply.body, "before");
   expect_equal(reply.headers.count("Set-Cookie"), 2u);
   expect_equal(cookie_of(reply, "seen"), "seen=twice");
   expect_equal(reply.headers.all("Set-Cookie").at(1), "other=x; Path=/here; HttpOnly");
-  const Reply cleared = co_await fetch(kUrl, request("DELETE", "/"));
+  const WebReply cleared = co_await fetch(kUrl, request("DELETE", "/"));
   expect(cleared.header("Set-Cookie").starts_with("seen=; expires="), cleared.header("Set-Cookie"));
-  const Reply all = co_await fetch(kUrl, request("DELETE", "/?all=yes", "Cookie: a=b; c=d\r\n"));
+  const WebReply all = co_await fetch(kUrl, request("DELETE", "/?all=yes", "Cookie: a=b; c=d\r\n"));
   expect_equal(all.headers.count("Set-Cookie"), 2u);
 }
 
@@ -199,13 +199,13 @@ BEHAVIOUR("a signed cookie comes back, a changed one does not", Needs::nothing) 
   Application app(ApplicationSettings().set_cookie_secret(kSecret));
   app.add<Signed>("/");
   co_await app.listen(kUrl);
-  const Reply set = co_await fetch(kUrl, request("POST", "/"));
+  const WebReply set = co_await fetch(kUrl, request("POST", "/"));
   std::string cookie = cookie_of(set, "user");
   expect(!cookie.empty(), "it is set");
-  const Reply known = co_await get_from("/", "Cookie: " + cookie + "\r\n");
+  const WebReply known = co_await get_from("/", "Cookie: " + cookie + "\r\n");
   expect_equal(known.body, "susan; the \"first\" 0");
   cookie.back() = cookie.back() == '0' ? '1' : '0';
-  const Reply changed = co_await get_from("/", "Cookie: " + cookie + "\r\n");
+  const WebReply changed = co_await get_from("/", "Cookie: " + cookie + "\r\n");
   expect_equal(changed.body, "stranger 0");
 }
 #endif
@@ -215,7 +215,7 @@ BEHAVIOUR("signed cookies without a secret are an error that says so", Needs::no
   Application app;
   app.add<Signed>("/");
   co_await app.listen(kUrl);
-  const Reply reply = co_await get_from("/");
+  const WebReply reply = co_await get_from("/");
   expect_equal(reply.status, 500);
   expect(log.mentions("no cookie secret"), log.text());
 }
@@ -227,28 +227,28 @@ BEHAVIOUR("what changes something needs the token of the cookie, wherever it is 
   Application app(ApplicationSettings().set_xsrf_cookies(true));
   app.add<Forms>("/");
   co_await app.listen(kUrl);
-  const Reply page = co_await get_from("/");
+  const WebReply page = co_await get_from("/");
   const std::string cookie = "Cookie: " + cookie_of(page, "_xsrf") + "\r\n";
   const std::string token = between(page.body, "value=\"", "\"");
 
   const auto post_with = [](std::string headers, std::string body) {
     return fetch(kUrl, request("POST", "/", headers.append(kForm), body));
   };
-  const Reply in_form = co_await post_with(cookie, "_xsrf=" + url_escape(token));
+  const WebReply in_form = co_await post_with(cookie, "_xsrf=" + url_escape(token));
   expect_equal(in_form.body, "accepted");
-  const Reply in_header = co_await post_with(cookie + "X-XSRFToken: " + token + "\r\n", "x=y");
+  const WebReply in_header = co_await post_with(cookie + "X-XSRFToken: " + token + "\r\n", "x=y");
   expect_equal(in_header.status, 200);
-  const Reply in_other_header = co_await post_with(cookie + "X-CSRFToken: " + token + "\r\n", "x=y");
+  const WebReply in_other_header = co_await post_with(cookie + "X-CSRFToken: " + token + "\r\n", "x=y");
   expect_equal(in_other_header.status, 200);
-  const Reply without = co_await post_with(cookie, "x=y");
+  const WebReply without = co_await post_with(cookie, "x=y");
   expect_equal(without.status, 403);
-  const Reply no_cookie = co_await post_with("", "_xsrf=" + url_escape(token));
+  const WebReply no_cookie = co_await post_with("", "_xsrf=" + url_escape(token));
   expect_equal(no_cookie.status, 403);
-  const Reply nonsense = co_await post_with(cookie, "_xsrf=nonsense");
+  const WebReply nonsense = co_await post_with(cookie, "_xsrf=nonsense");
   expect_equal(nonsense.status, 403);
-  const Reply put = co_await fetch(kUrl, request("PUT", "/"));
+  const WebReply put = co_await fetch(kUrl, request("PUT", "/"));
   expect_equal(put.status, 403);
-  const Reply nothing_there = co_await fetch(kUrl, request("POST", "/nothing"));
+  const WebReply nothing_there = co_await fetch(kUrl, request("POST", "/nothing"));
   expect_equal(nothing_there.status, 404);
 }
 
@@ -256,9 +256,9 @@ BEHAVIOUR("a page's token is masked anew each time and the cookie is set once", 
   Application app(ApplicationSettings().set_xsrf_cookies(true));
   app.add<Forms>("/");
   co_await app.listen(kUrl);
-  const Reply first = co_await get_from("/");
+  const WebReply first = co_await get_from("/");
   const std::string cookie = "Cookie: " + cookie_of(first, "_xsrf") + "\r\n";
-  const Reply second = co_await get_from("/", cookie);
+  const WebReply second = co_await get_from("/", cookie);
   expect(!second.headers.contains("Set-Cookie"), "it is there already");
   expect(first.body != second.body, "masked anew");
 }
@@ -270,12 +270,12 @@ BEHAVIOUR("a stranger is sent to the login page, or refused where that makes no 
   Application app(ApplicationSettings().set_login_url("/login"));
   app.add<Members>("/members");
   co_await app.listen(kUrl);
-  const Reply member = co_await get_from("/members", "Cookie: user=susan\r\n");
+  const WebReply member = co_await get_from("/members", "Cookie: user=susan\r\n");
   expect_equal(member.body, "Welcome, susan");
-  const Reply stranger = co_await get_from("/members?page=2");
+  const WebReply stranger = co_await get_from("/members?page=2");
   expect_equal(stranger.status, 302);
   expect_equal(stranger.header("Location"), "/login?next=%2Fmembers%3Fpage%3D2");
-  const Reply refused = co_await fetch(kUrl, request("POST", "/members"));
+  const WebReply refused = co_await fetch(kUrl, request("POST", "/members"));
   expect_equal(refused.status, 403);
 }
 
@@ -286,11 +286,11 @@ BEHAVIOUR("a response has an ETag, and a client that has it gets 304 without a b
   app.add<Tagged>("/");
   app.add<Untagged>("/untagged");
   co_await app.listen(kUrl);
-  const Reply first = co_await get_from("/");
+  const WebReply first = co_await get_from("/");
   const std::string etag(first.header("ETag"));
   expect_equal(etag.size(), 42u);
   const auto status_with = [](std::string condition) -> Future<int> {
-    const Reply reply = co_await get_from("/", "If-None-Match: " + condition + "\r\n");
+    const WebReply reply = co_await get_from("/", "If-None-Match: " + condition + "\r\n");
     expect_equal(reply.body, reply.status == 304 ? "" : "the same text");
     co_return reply.status;
   };
@@ -308,13 +308,13 @@ BEHAVIOUR("a response has an ETag, and a client that has it gets 304 without a b
     const int got = co_await std::move(status);
     expect_equal(got, expected);
   }
-  const Reply not_modified = co_await get_from("/", "If-None-Match: *\r\n");
+  const WebReply not_modified = co_await get_from("/", "If-None-Match: *\r\n");
   expect_equal(not_modified.header("ETag"), etag);
   expect(!not_modified.headers.contains("Content-Type") && !not_modified.headers.contains("Content-Length"),
          "304 describes no body");
-  const Reply own = co_await get_from("/?etag=%22mine%22", "If-None-Match: \"mine\"\r\n");
+  const WebReply own = co_await get_from("/?etag=%22mine%22", "If-None-Match: \"mine\"\r\n");
   expect_equal(own.status, 304);
-  const Reply untagged = co_await get_from("/untagged", "If-None-Match: *\r\n");
+  const WebReply untagged = co_await get_from("/untagged", "If-None-Match: *\r\n");
   expect_equal(untagged.status, 200);
   expect(!untagged.headers.contains("ETag"), "it has none");
 }
@@ -326,22 +326,22 @@ BEHAVIOUR("text of a KiB is compressed where the application and the client want
   app.add<Long>("/");
   co_await app.listen(kUrl);
   constexpr const char* kWanted = "Accept-Encoding: gzip, deflate\r\n";
-  const Reply compressed = co_await get_from("/?size=5000", kWanted);
+  const WebReply compressed = co_await get_from("/?size=5000", kWanted);
   expect_equal(compressed.header("Content-Encoding"), "gzip");
   expect_equal(compressed.header("Vary"), "Accept-Encoding");
   expect(compressed.header("ETag").starts_with("W/"), "other bytes than those that the ETag is of");
   expect(compressed.body.size() < 100, "it is small");
   expect_equal(inflated(compressed.body), std::string(5000, 'x'));
-  const Reply again =
+  const WebReply again =
       co_await get_from("/?size=5000", kWanted + ("If-None-Match: " + std::string(compressed.header("ETag")) + "\r\n"));
   expect_equal(again.status, 304);
 
-  const Reply unwanted = co_await get_from("/?size=5000");
+  const WebReply unwanted = co_await get_from("/?size=5000");
   expect(!unwanted.headers.contains("Content-Encoding") && unwanted.body.size() == 5000, "as it is");
   expect_equal(unwanted.header("Vary"), "Accept-Encoding");
-  const Reply small = co_await get_from("/?size=100", kWanted);
+  const WebReply small = co_await get_from("/?size=100", kWanted);
   expect(!small.headers.contains("Content-Encoding"), "not worth it");
-  const Reply picture = co_await get_from("/?size=5000&type=png", kWanted);
+  const WebReply picture = co_await get_from("/?size=5000&type=png", kWanted);
   expect(!picture.headers.contains("Content-Encoding") && !picture.headers.contains("Vary"), "not text");
 }
 
@@ -349,7 +349,7 @@ BEHAVIOUR("a response in pieces is compressed piece by piece", Needs::nothing) {
   Application app(ApplicationSettings().set_compress_response(true));
   app.add<Long>("/");
   co_await app.listen(kUrl);
-  const Reply reply = co_await get_from("/?size=5000&pieces=yes", "Accept-Encoding: gzip\r\n");
+  const WebReply reply = co_await get_from("/?size=5000&pieces=yes", "Accept-Encoding: gzip\r\n");
   expect_equal(reply.header("Transfer-Encoding"), "chunked");
   expect_equal(reply.header("Content-Encoding"), "gzip");
   expect_equal(inflated(reply.body), std::string(5000, 'x') + "end");
