@@ -128,17 +128,6 @@ BEHAVIOUR("what only a program with sockets can do is refused with the reason", 
   co_await expect_message(fetch("http://"), Errc::invalid_url, "fetch() refuses it");
 }
 
-BEHAVIOUR("a header that the browser sets itself is refused in a page, and sent where it is no browser",
-          Needs::nothing) {
-  for (const char* header : {"Cookie", "Host"}) {
-    const Result<HTTPResponse> response = co_await as_result(fetch(to("/header").set_header(header, "own=1")));
-    if (response.ok()) continue;
-    const std::string message = response.failure().message();
-    expect_equal(twinloop::name(response.reason()), "not_supported");
-    expect(message.find(std::string("a page may not send the header ") + header) != std::string::npos, message);
-  }
-}
-
 BEHAVIOUR("a server that is not there fails with what the host tells", Needs::nothing) {
   const Result<HTTPResponse> response = co_await as_result(fetch("http://127.0.0.1:1/"));
   expect(response.reason() == Errc::refused || response.reason() == Errc::io, response.failure().message());

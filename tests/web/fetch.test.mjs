@@ -54,7 +54,6 @@ const answers = {
     response.end(await body(request));
   },
   '/authorization': (request, response) => response.end(request.headers.authorization ?? ''),
-  '/header': (request, response) => response.end(),
   '/gzip': (request, response) => {
     response.setHeader('Content-Encoding', 'gzip');
     response.end(gzipSync('z'.repeat(10_000)));
