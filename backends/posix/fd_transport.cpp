@@ -158,7 +158,8 @@ void FdTransport::note(Ready ready) noexcept {
   if (has(ready, Ready::readable | Ready::urgent | over)) maybe_readable_ = true;
   if (has(ready, Ready::writable | Ready::hangup | Ready::failure)) maybe_writable_ = true;
   if (has(ready, Ready::urgent | over)) short_read_empties_ = false;
-  if (has(ready, Ready::failure | Ready::hangup) && error_ == 0) error_ = static_cast<std::int16_t>(take_socket_error(socket_.get()));
+  if (has(ready, Ready::failure | Ready::hangup) && error_ == 0)
+    error_ = static_cast<std::int16_t>(take_socket_error(socket_.get()));
   if (has(ready, Ready::peer_end | Ready::hangup) && error_ == 0) ended_ = true;
 }
 

@@ -23,7 +23,8 @@ std::uint8_t number_of(const std::error_category& category) noexcept {
 }  // namespace
 
 SmallError::SmallError(std::error_code code) noexcept
-    : value_(std::bit_cast<Bytes>(std::int32_t{code.value()})), category_(code ? number_of(code.category()) : std::uint8_t{0}) {}
+    : value_(std::bit_cast<Bytes>(std::int32_t{code.value()})),
+      category_(code ? number_of(code.category()) : std::uint8_t{0}) {}
 
 std::error_code SmallError::code() const noexcept {
   if (!*this) return {};

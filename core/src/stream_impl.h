@@ -254,8 +254,8 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   std::unique_ptr<StreamOutput> output_;    // null while nothing is unsent
   std::unique_ptr<StreamWaiters> waiters_;  // null while there are none
 
-  std::size_t count_ = 0;     // of the read: bytes wanted, or max_bytes
-  std::size_t progress_ = 0;  // bytes known not to begin a delimiter; once done, bytes set aside
+  std::size_t count_ = 0;                        // of the read: bytes wanted, or max_bytes
+  std::size_t progress_ = 0;                     // bytes known not to begin a delimiter; once done, bytes set aside
   [[no_unique_address]] ReadArgument argument_;  // what follows lies in the rest of its last word
   ReadKind kind_ = ReadKind::none;
   bool as_view_ : 1 = false;          // the result stays in the buffer

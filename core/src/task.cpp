@@ -37,8 +37,8 @@ void Task::finish() {
   const Failure failure = OperationAccess::take_failure(*this);
   if (is_ordinary_end(failure.code())) return;
   const std::string place = origin().text();
-  log(LogLevel::error, what() + (place.empty() ? "" : ", " + place) + ", failed" + after(where) + ": " + failure.message(),
-      where);
+  log(LogLevel::error,
+      what() + (place.empty() ? "" : ", " + place) + ", failed" + after(where) + ": " + failure.message(), where);
 }
 
 // ---- TimerHeap: four children a node, so that a heap of a million is ten levels deep and a level is one cache line.

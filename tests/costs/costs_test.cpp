@@ -113,8 +113,7 @@ std::size_t frame_bytes_of_reader(Coroutine coroutine) {
 
 }  // namespace
 
-TEST_CASE(
-    "the frames of typical coroutines stay small") {  // gcc 12 -O2, as measured
+TEST_CASE("the frames of typical coroutines stay small") {  // gcc 12 -O2, as measured
   ManualLoop loop;
   Promise<void> promises[2];
   CHECK(frame_bytes([&](int i) { return wait_for_one(promises[i].get_future()); }) <= 160);

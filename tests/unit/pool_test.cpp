@@ -53,8 +53,10 @@ TEST_CASE("blocks that are still in use keep their chunk, and their neighbours a
   std::vector<void*> blocks = allocate_many(kSize, kBurst);
   std::vector<void*> kept;
   for (std::size_t i = 0; i < blocks.size(); ++i) {
-    if (i % 10 == 0) kept.push_back(blocks[i]);
-    else pool_free(blocks[i], kSize);
+    if (i % 10 == 0)
+      kept.push_back(blocks[i]);
+    else
+      pool_free(blocks[i], kSize);
   }
   for (void* block : kept) *static_cast<std::size_t*>(block) = reinterpret_cast<std::size_t>(block);
   work_on_with_little();
@@ -73,5 +75,6 @@ TEST_CASE("blocks may be freed on another thread, and what a thread leaves serve
     std::thread([&blocks] { blocks = allocate_many(kSize, kBurst); }).join();
     std::thread([&blocks] { free_all(blocks, kSize); }).join();
   }
-  CHECK(pool_stats().chunk_bytes <= before + 64 * 1024);  // the last thread gave all of its own back, and those of the first
+  CHECK(pool_stats().chunk_bytes <=
+        before + 64 * 1024);  // the last thread gave all of its own back, and those of the first
 }

@@ -196,8 +196,7 @@ struct UserAwaiter {
 template <class T>
 class OwnFutureAwaiter {
  public:
-  OwnFutureAwaiter(Future<T> future, CoroutineBase& self) noexcept
-      : future_(std::move(future)), awaiter_{{&self}} {
+  OwnFutureAwaiter(Future<T> future, CoroutineBase& self) noexcept : future_(std::move(future)), awaiter_{{&self}} {
     self.await(future_);
   }
   OwnFutureAwaiter(const OwnFutureAwaiter&) = delete;
