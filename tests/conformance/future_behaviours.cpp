@@ -279,3 +279,39 @@ BEHAVIOUR("a future destroyed while it is awaited fails its waiter instead of ha
   }
   expect(reason == Errc::cancelled, "the waiter hears of it");
 }
+
+BEHAVIOUR("settled() waits until a future is done and leaves the value in it", Needs::nothing) {
+  Promise<int> promise;
+  Future<int> future = promise.get_future();
+  IOLoop::current().add_callback([&promise] { promise.set_value(7); });
+  expect(!future.ok(), "nothing is there yet");
+  co_await settled(future);
+  expect(future.ok(), "the value is there");
+  expect_equal(future.result(), 7);
+  co_await settled(future);
+  expect(!future.ok(), "an empty future has nothing");
+}
+
+BEHAVIOUR("settled() throws nothing and leaves the failure in the future", Needs::nothing) {
+  Promise<int> promise;
+  Future<int> future = promise.get_future();
+  IOLoop::current().add_callback([&promise] { promise.set_error(Errc::refused); });
+  co_await settled(future);
+  expect(future.done() && !future.ok(), "it has failed");
+  expect(future.exception().code() == Errc::refused, "with its reason");
+}
+
+BEHAVIOUR("a coroutine dropped in settled() withdraws what its future was waiting for", Needs::nothing) {
+  struct Work {
+    static Future<void> settle(Future<void> below) { co_await settled(below); }
+  };
+  int alive = 0;
+  Promise<void> signal;
+  {
+    Future<void> work = Work::settle(wait_for(signal.get_future(), alive));
+    expect_equal(alive, 1);
+  }
+  expect_equal(alive, 0);
+  expect(!signal.wanted(), "the promise knows that nobody waits");
+  co_return;
+}
