@@ -528,7 +528,8 @@ BEHAVIOUR("pieces of a compressed upload arrive decompressed", Needs::nothing) {
   app.add<SlowUploads>("/");
   co_await app.listen("pair:upload");
   constexpr std::string_view kHeaders = "Content-Encoding: gzip\r\n";
-  const WebReply reply = co_await fetch("pair:upload", request("POST", "/", kHeaders, gzipped(std::string(100'000, 'x'))));
+  const WebReply reply =
+      co_await fetch("pair:upload", request("POST", "/", kHeaders, gzipped(std::string(100'000, 'x'))));
   expect_equal(reply.body, "prepare 100000");
 }
 

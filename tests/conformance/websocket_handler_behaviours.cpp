@@ -153,20 +153,20 @@ Future<void> refuse(const Place& place) {
   Application app;
   app.add<Echo>("/echo", std::ref(notes));
   const std::string url = co_await app.listen(place.url);
-  const Reply plain = co_await fetch(stream_url(url), request("GET", "/echo"));
+  const WebReply plain = co_await fetch(stream_url(url), request("GET", "/echo"));
   expect_equal(plain.status, 426);
-  const Reply post = co_await fetch(stream_url(url), request("POST", "/echo", "", "x"));
+  const WebReply post = co_await fetch(stream_url(url), request("POST", "/echo", "", "x"));
   expect_equal(post.status, 405);
   IOStream heading = co_await connect(stream_url(url));
   co_await heading.write(request("HEAD", "/echo"));
-  const Reply head = co_await read_reply(heading, false);
+  const WebReply head = co_await read_reply(heading, false);
   expect_equal(head.status, 405);
   const std::string upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
-  const Reply keyless = co_await fetch(stream_url(url), request("GET", "/echo", upgrade));
+  const WebReply keyless = co_await fetch(stream_url(url), request("GET", "/echo", upgrade));
   expect_equal(keyless.status, 400);
   const std::string foreign =
       upgrade + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://elsewhere.example\r\n";
-  const Reply origin = co_await fetch(stream_url(url), request("GET", "/echo", foreign));
+  const WebReply origin = co_await fetch(stream_url(url), request("GET", "/echo", foreign));
   expect_equal(origin.status, 403);
   const auto prepared = co_await as_result(join(url, "/echo?refuse=yes"));
   expect(prepared.failure().message().find("401") != std::string::npos, prepared.failure().message());
