@@ -239,8 +239,8 @@ void OutputQueue::consume(std::size_t count) noexcept {
   }
   while (sent_ > 0 && sent_ >= first_.bytes().size()) {
     sent_ -= first_.bytes().size();
-    first_ = rest_ && !rest_->empty() ? rest_->take() : Piece();
-    if (size_ == 0) rest_.reset();
+    first_ = rest_ ? rest_->take() : Piece();
+    if (rest_ && rest_->empty()) rest_.reset();
   }
 }
 
