@@ -245,9 +245,9 @@ void OutputQueue::consume(std::size_t count) noexcept {
   }
   while (sent_ > 0 && sent_ >= first_.bytes().size()) {
     sent_ -= first_.bytes().size();
-    first_ = rest_ && !rest_->empty() ? rest_->take() : Piece();
+    first_ = rest_ ? rest_->take() : Piece();
+    if (rest_ && rest_->empty()) rest_.reset();
   }
-  if (rest_ && rest_->empty()) rest_.reset();
 }
 
 }  // namespace twinloop::detail

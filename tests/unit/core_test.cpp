@@ -90,6 +90,16 @@ TEST_CASE("the input buffer gives back what it was given, and its memory when em
   CHECK(taken == given);
 }
 
+TEST_CASE("an output queue gives up all of its pieces at once") {
+  detail::OutputQueue queue;
+  queue.append(std::string_view("small"));
+  queue.append(std::string(5000, 'a'));
+  queue.append(std::string(20'000, 'b'));
+  queue.append(std::string(20'000, 'c'));
+  queue.consume(queue.size());
+  CHECK(queue.empty());
+}
+
 TEST_CASE("the output queue hands out its bytes in order, whatever the pieces") {
   detail::OutputQueue queue;
   std::minstd_rand random(9);
