@@ -25,13 +25,11 @@ StreamImpl::~StreamImpl() {
 
 // ---- notices
 
-// A read that is done is mostly followed by the next: that nothing is wanted meanwhile the transport hears at the next notice.
 void StreamImpl::on_ready(bool readable, bool writable) {
-  const bool wanted = wants_input();
   if (writable && !is_closed()) send_output();
   if (readable && !is_closed()) fill_input();
   if (!pending() && !reserved()) input_.shrink();
-  if (!wanted) update_interest();
+  if (!is_closed()) update_interest();
 }
 
 void StreamImpl::on_peer_end() {

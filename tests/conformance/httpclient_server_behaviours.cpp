@@ -17,6 +17,7 @@ namespace {
 Future<void> echo(HTTPServerRequest& request) {
   HTTPHeaders headers;
   headers.set("X-Method", request.method());
+  request.write_continue();  // behind an answer's headers it would come too late
   co_await request.write_headers(200, std::move(headers));
   while (auto chunk = co_await request.next_chunk()) co_await request.write(*chunk);
   co_await request.finish();

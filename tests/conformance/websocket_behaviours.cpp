@@ -363,9 +363,11 @@ Future<void> ping_by_hand(const Carrier& carrier) {
 
 Future<void> ping_by_itself(const Carrier& carrier) {
   for (const bool server_asks : {true, false}) {
+    const WebSocketOptions silent;
     const WebSocketOptions asking = WebSocketOptions().set_ping(5ms, 10s);
-    Ends ends = co_await open_ends(carrier, server_asks ? WebSocketOptions() : asking,
-                                   server_asks ? asking : WebSocketOptions());
+    const WebSocketOptions& ours = server_asks ? silent : asking;
+    const WebSocketOptions& theirs = server_asks ? asking : silent;
+    Ends ends = co_await open_ends(carrier, ours, theirs);
     WebSocketConnection& asked = server_asks ? ends.client : ends.server;
     Signal third;
     int pings = 0;
@@ -417,10 +419,13 @@ Future<void> hold_a_slow_peer_to_the_limit(const Carrier& carrier) {
 
 // A pair with a plain carrier over it has no compression of its own: sizes are those of the frames.
 Future<void> compress_where_both_ask(const Carrier& carrier) {
+  const WebSocketOptions does_not;
   const WebSocketOptions asks = WebSocketOptions().set_compression(WebSocketCompression().set_threshold(0));
   for (const bool ours : {false, true}) {
     for (const bool theirs : {false, true}) {
-      Ends ends = co_await open_ends(carrier, ours ? asks : WebSocketOptions(), theirs ? asks : WebSocketOptions());
+      const WebSocketOptions& client = ours ? asks : does_not;
+      const WebSocketOptions& server = theirs ? asks : does_not;
+      Ends ends = co_await open_ends(carrier, client, server);
       expect_equal(ends.client.compressed(), ours && theirs);
       const std::string text(1000, 'x');
       co_await ends.client.write_message(text);

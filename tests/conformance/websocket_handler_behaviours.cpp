@@ -196,7 +196,7 @@ Future<void> close_with_a_reason(const Place& place) {
   co_await expect_close(ws, 1001);
   expect_equal(ws.close_reason(), "goodbye");
   co_await std::move(notes.on_close);
-  expect_equal(notes.told, "prepare open on_close 1001");
+  expect_equal(notes.told, "prepare open close on_close 1001");
   expect_equal(log.count(LogLevel::error), 0);
 }
 
