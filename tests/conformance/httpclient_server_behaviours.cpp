@@ -32,21 +32,22 @@ HTTPRequest to_pair(const char* name) { return HTTPRequest("http://pair.test/").
 
 }  // namespace
 
-BEHAVIOUR("our client and our server pass bodies both ways, whole and in pieces, over one connection", Needs::nothing) {
+BEHAVIOUR("our client and our server pass bodies both ways, whole and in pieces", Needs::nothing) {
   HTTPServer server(echo);
   co_await server.listen("pair:both");
   AsyncHTTPClient client;
-  for (const std::size_t size : {0u, 1u, 100'000u, 1'000'000u}) {
+  for (const std::size_t size : {0u, 1u, 1000u, 1'000'000u}) {
     const std::string body(size, 'b');
     const HTTPResponse response = co_await client.fetch(to_pair("pair:both").set_method("PUT").set_body(body));
     expect(response.body == body, "the same bytes");
     expect_equal(response.headers.get("X-Method"), "PUT");
+    expect_equal(client.stats().connections, 1u);
   }
   HTTPRequest produced = to_pair("pair:both");
   produced.set_method("POST").set_body_producer(write_a_lot).set_expect_100_continue(true);
   const HTTPResponse response = co_await client.fetch(std::move(produced));
   expect_equal(response.body.size(), 2'000'000u);
-  expect_equal(client.stats().connections, 1u);
+  expect_equal(client.stats().connections, 2u);  // an answer that began in front of so much unread said that it is the last
 }
 
 BEHAVIOUR("our server learns at once that our client has dropped its request", Needs::nothing) {
