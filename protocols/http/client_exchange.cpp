@@ -201,7 +201,8 @@ Future<std::optional<std::string_view>> HTTPExchange::raw_chunk() {
   if (connection_ == nullptr) throw StreamClosedError(Errc::local, what_ + ": it has failed before");
   const HTTP1Parser::Step step = co_await next_step();
   if (step.event == HTTP1Parser::Event::body) co_return decoder_ != nullptr ? step.body : counted(step.body);
-  if (!sent_) co_await moment();  // a server that has read everything may answer before our sender hears that it was taken
+  if (!sent_)
+    co_await moment();  // a server that has read everything may answer before our sender hears that it was taken
   end_of_message();
   co_return std::nullopt;
 }

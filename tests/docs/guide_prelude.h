@@ -34,7 +34,6 @@
 #include "twinloop/tcpserver.h"
 #include "twinloop/testing.h"
 #include "twinloop/timing.h"
-#include "twinloop/tls.h"
 #include "twinloop/trace.h"
 #include "twinloop/udp.h"
 #include "twinloop/wait_iterator.h"
