@@ -65,7 +65,7 @@ class InputBuffer {
 // somebody lends or that several queues share.  What is joined first lies in the queue itself: mostly that is all there is.
 class OutputQueue {
  public:
-  OutputQueue() noexcept {}  // not = default, which would clear inside_
+  OutputQueue() noexcept {}  // NOLINT(modernize-use-equals-default): that would clear inside_
   OutputQueue(const OutputQueue&) = delete;
   OutputQueue& operator=(const OutputQueue&) = delete;
   ~OutputQueue() = default;

@@ -35,7 +35,7 @@ class Crew {
 
   bool join(unsigned index, RemoteLoop loop, const std::shared_ptr<Stop>& stop);
   // False when all is over already.
-  void leave(unsigned index, Result<void> result);
+  void leave(unsigned index, const Result<void>& result);
   void stop() noexcept;
   void cancel() noexcept;
   std::optional<Failure> failure() const;
@@ -68,7 +68,7 @@ bool Crew::join(unsigned index, RemoteLoop loop, const std::shared_ptr<Stop>& st
   return !cancelled_;
 }
 
-void Crew::leave(unsigned index, Result<void> result) {
+void Crew::leave(unsigned index, const Result<void>& result) {
   {
     const std::lock_guard lock(mutex_);
     members_[index] = {};

@@ -79,9 +79,8 @@ bool take_port(std::string_view text, HTTPUrl& url) {
   if (text.empty() || text == ":") return true;
   if (!text.starts_with(':')) return false;
   text.remove_prefix(1);
-  const char* end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, url.port);
-  return error == std::errc() && rest == end && url.port != 0;
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), url.port);
+  return error == std::errc() && rest == text.data() + text.size() && url.port != 0;
 }
 
 // RFC 3986 §5.2.4.

@@ -32,9 +32,9 @@ class Scanner {
     return true;
   }
   bool take_number(std::size_t digits, int& number) noexcept {
-    const char* const end = rest_.data() + digits;
     if (rest_.size() < digits || rest_.front() < '0' || rest_.front() > '9') return false;
-    if (std::from_chars(rest_.data(), end, number).ptr != end) return false;
+    const std::string_view text = rest_.substr(0, digits);
+    if (std::from_chars(text.data(), text.data() + text.size(), number).ptr != text.data() + digits) return false;
     rest_.remove_prefix(digits);
     return true;
   }

@@ -13,8 +13,9 @@ bool is_ipv4(std::string_view text) noexcept {
     const std::size_t dot = part < 3 ? text.find('.') : text.size();
     if (dot == std::string_view::npos || dot == 0 || dot > 3) return false;
     unsigned number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + dot, number);
-    if (error != std::errc() || end != text.data() + dot || number > 255) return false;
+    const std::string_view digits = text.substr(0, dot);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    if (error != std::errc() || end != digits.data() + dot || number > 255) return false;
     text.remove_prefix(std::min(dot + 1, text.size()));
   }
   return text.empty();

@@ -52,6 +52,7 @@ HTTPServer::HTTPServer(HTTPServer&&) noexcept = default;
 HTTPServer& HTTPServer::operator=(HTTPServer&&) noexcept = default;
 HTTPServer::~HTTPServer() = default;
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): by value, as every listen() takes it
 Future<std::string> HTTPServer::listen(std::string url, ListenOptions options) {
   impl_->service().draining = false;
   return listen_on(impl_->server().listen(carrier_url(url), std::move(options)));

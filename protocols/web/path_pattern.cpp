@@ -38,7 +38,8 @@ std::optional<std::string> fixed_text(std::string_view pattern) {
       text += pattern[i];
       continue;
     }
-    if (++i == pattern.size() || kSpecial.find(pattern[i]) == std::string_view::npos) return std::nullopt;
+    ++i;
+    if (i == pattern.size() || kSpecial.find(pattern[i]) == std::string_view::npos) return std::nullopt;
     text += pattern[i];
   }
   return text;

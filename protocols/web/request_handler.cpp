@@ -139,7 +139,10 @@ Future<void> RequestHandler::execute() {
 // Answers a failure, unless there is nobody any more.
 Future<void> RequestHandler::conclude(Failure failure) {
   HandlerState& state = *state_;
-  if (state.detached) co_await detail::Fail(std::move(failure));
+  if (state.detached) {
+    co_await detail::Fail(std::move(failure));
+    co_return;
+  }
   if (is_finish(failure)) {
     if (!state.finished) co_await finish();
     co_return;

@@ -37,8 +37,8 @@ void add_headers(WebSocketOptions& options, const HTTPHeaders& headers) {
 
 Future<void> WebSocketHandler::open() { return Future<void>::ready(); }
 void WebSocketHandler::on_close() {}
-void WebSocketHandler::on_ping(std::string) {}
-void WebSocketHandler::on_pong(std::string) {}
+void WebSocketHandler::on_ping(std::string) {}  // NOLINT(performance-unnecessary-value-param): those who override it
+void WebSocketHandler::on_pong(std::string) {}  // NOLINT(performance-unnecessary-value-param): may keep it
 std::optional<WebSocketCompression> WebSocketHandler::get_compression_options() { return std::nullopt; }
 WebSocketOptions WebSocketHandler::websocket_options() { return {}; }
 
@@ -66,7 +66,7 @@ std::string WebSocketHandler::select_subprotocol(const std::vector<std::string>&
 Future<void> WebSocketHandler::get() {
   const bool open = co_await shake_hands();
   if (!open) co_return;
-  watching_ = watch();
+  watching_ = tell_of_the_end();
   connection_.set_on_ping([this](std::string payload) { on_ping(std::move(payload)); });
   connection_.set_on_pong([this](std::string payload) { on_pong(std::move(payload)); });
   co_await talk();
@@ -88,7 +88,7 @@ Future<bool> WebSocketHandler::shake_hands() {
     refusal = {"403 Forbidden", "pages from there may not connect here"};
   }
   if (!refusal.status.empty()) {
-    co_await refuse(std::move(refusal.status), std::move(refusal.why));
+    co_await refuse(refusal.status, refusal.why);
     co_return false;
   }
   if (const auto compression = get_compression_options()) options.set_compression(*compression);
@@ -103,7 +103,7 @@ Future<bool> WebSocketHandler::shake_hands() {
   co_return true;
 }
 
-Future<void> WebSocketHandler::refuse(std::string status, std::string why) {
+Future<void> WebSocketHandler::refuse(const std::string& status, const std::string& why) {
   set_status(std::stoi(status), status.substr(4));
   if (status.starts_with("426")) {
     set_header("Upgrade", "websocket");
@@ -142,7 +142,7 @@ Future<bool> WebSocketHandler::succeeded(Future<void> work) {
   co_return false;
 }
 
-Future<void> WebSocketHandler::watch() {
+Future<void> WebSocketHandler::tell_of_the_end() {
   co_await connection_.closed();
   if (busy_) tell_close();
 }

@@ -203,11 +203,9 @@ Future<std::optional<Message>> WebSocketConnection::Impl::read() {
   release_view();
   as_view_ = std::is_same_v<Message, WebSocketMessageView>;
   Future<std::optional<Message>> future = OperationAccess::make_future<std::optional<Message>>(*this);
-  if (message_ready_) {
-    reserve();
-  } else if (failure_) {
+  if (failure_ && !message_ready_) {
     fail_pending(failure_);
-  } else if (ended_) {
+  } else if (message_ready_ || ended_) {
     reserve();
   } else {
     advance();

@@ -74,7 +74,7 @@ class [[nodiscard("a dropped Future cancels its work: await it, keep it, or spaw
   using promise_type = detail::CoroutinePromise<T>;
   static_assert(std::is_nothrow_move_constructible_v<Stored>, "a Future's value must move without throwing");
 
-  Future() noexcept {}
+  Future() noexcept {}  // NOLINT(modernize-use-equals-default): the union has no default
   // An empty future: valid() is false, awaiting it is a mistake.
 
   Future(Future&& other) noexcept : FutureBase(std::move(other)) { take_value(other); }

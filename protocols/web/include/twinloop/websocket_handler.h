@@ -66,13 +66,13 @@ class WebSocketHandler : public RequestHandler {
   void on_drain() override;
 
  private:
-  Future<void> refuse(std::string status, std::string why);
+  Future<void> refuse(const std::string& status, const std::string& why);
   Future<bool> shake_hands();
   Future<void> talk();
   Future<void> run_open();
   Future<void> run_message(WebSocketMessage message);
   Future<bool> succeeded(Future<void> work);
-  Future<void> watch();
+  Future<void> tell_of_the_end();
   void tell_close() noexcept;
 
   WebSocketConnection connection_;
