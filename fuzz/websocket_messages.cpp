@@ -28,8 +28,8 @@ Future<void> feed(IOStream peer, std::string_view bytes, std::size_t piece) {
     if (!written.ok()) co_return;
     co_await moment();
   }
-  co_await as_result(peer.shutdown_write());
-  co_await as_result(peer.read_until_close());
+  (void)co_await as_result(peer.shutdown_write());
+  (void)co_await as_result(peer.read_until_close());
 }
 
 // What was understood, up to the end or the failure; which of the two a connection that is cut off ends in may depend on the moment.

@@ -36,8 +36,9 @@ namespace {
 class Remains {
  public:
   void expect_none(Location where = Location::current()) const {
-    expect_equal(twinloop::detail::pool_stats().live, pooled_, where);
-    expect_equal(IOLoop::current().stats().pending_timers, timers_, where);
+    // What an earlier behaviour left to the loop may go meanwhile.
+    expect(twinloop::detail::pool_stats().live <= pooled_, "blocks of memory stayed", where);
+    expect(IOLoop::current().stats().pending_timers <= timers_, "a timer stayed", where);
   }
 
  private:
