@@ -46,7 +46,7 @@ Future<void> answer_at_once(HTTPServerRequest& request) { co_await request.respo
 
 }  // namespace
 
-BEHAVIOUR("HTTP body: of a length, chunked, in upper case and in no bytes", Needs::nothing) {
+BEHAVIOUR("HTTP body: of a length, chunked, in upper case and in no bytes", Needs::http) {
   Site site(answer_body);
   RawClient client = co_await site.open();
   const std::vector<std::string> requests = {
@@ -63,7 +63,7 @@ BEHAVIOUR("HTTP body: of a length, chunked, in upper case and in no bytes", Need
   }
 }
 
-BEHAVIOUR("HTTP body: its pieces come as they arrive, and not faster than they are taken", Needs::nothing) {
+BEHAVIOUR("HTTP body: its pieces come as they arrive, and not faster than they are taken", Needs::http) {
   Site site(answer_sizes);
   RawClient client = co_await site.open();
   const Reply chunks = co_await client.ask(post_chunked("/", "4\r\nabcd\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n"));
@@ -97,7 +97,7 @@ BEHAVIOUR("HTTP body: a client whose body nobody takes is held up, not buffered"
   expect_equal(reply.body, "1");
 }
 
-BEHAVIOUR("HTTP body: trailers are there once it has ended", Needs::nothing) {
+BEHAVIOUR("HTTP body: trailers are there once it has ended", Needs::http) {
   Site site([](HTTPServerRequest& request) -> Future<void> {
     expect(request.trailers().empty(), "not before");
     const std::string body = co_await request.body();
@@ -109,7 +109,7 @@ BEHAVIOUR("HTTP body: trailers are there once it has ended", Needs::nothing) {
   expect_equal(reply.body, "abc 6");
 }
 
-BEHAVIOUR("HTTP body: who waits for 100 Continue gets it when the body is asked for", Needs::nothing) {
+BEHAVIOUR("HTTP body: who waits for 100 Continue gets it when the body is asked for", Needs::http) {
   Site site(answer_body);
   RawClient client = co_await site.open();
   co_await client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
@@ -120,7 +120,7 @@ BEHAVIOUR("HTTP body: who waits for 100 Continue gets it when the body is asked 
   expect_equal(reply.body, "abc");
 }
 
-BEHAVIOUR("HTTP body: a handler may refuse without 100 Continue, and the connection ends", Needs::nothing) {
+BEHAVIOUR("HTTP body: a handler may refuse without 100 Continue, and the connection ends", Needs::http) {
   Site site([](HTTPServerRequest& request) { return request.respond(403, {}, "no"); });
   RawClient client = co_await site.open();
   co_await client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
@@ -131,7 +131,7 @@ BEHAVIOUR("HTTP body: a handler may refuse without 100 Continue, and the connect
   expect_equal(rest, "");
 }
 
-BEHAVIOUR("HTTP body: another expectation is answered with 417", Needs::nothing) {
+BEHAVIOUR("HTTP body: another expectation is answered with 417", Needs::http) {
   Site site(answer_body);
   RawClient client = co_await site.open();
   const Reply reply = co_await client.ask(post("/", "abc", "Expect: miracles\r\n"));
@@ -169,7 +169,7 @@ BEHAVIOUR("HTTP body: a 413 in the middle of an upload arrives whole", kNetwork)
   expect(reply.body.find("more than 1000000 bytes") != std::string::npos, reply.body);
 }
 
-BEHAVIOUR("HTTP body: a handler sets the limit of its own request, and not of the next", Needs::nothing) {
+BEHAVIOUR("HTTP body: a handler sets the limit of its own request, and not of the next", Needs::http) {
   Site site(
       [](HTTPServerRequest& request) -> Future<void> {
         if (request.uri() == "/large") request.set_max_body_size(10'000);
@@ -183,7 +183,7 @@ BEHAVIOUR("HTTP body: a handler sets the limit of its own request, and not of th
   expect_equal(small.status, 413);
 }
 
-BEHAVIOUR("HTTP body: one that takes too long is answered with 408", Needs::nothing) {
+BEHAVIOUR("HTTP body: one that takes too long is answered with 408", Needs::http) {
   for (const bool own : {false, true}) {
     HTTPServerOptions options;
     if (!own) options.set_body_timeout(20ms);
@@ -203,7 +203,7 @@ BEHAVIOUR("HTTP body: one that takes too long is answered with 408", Needs::noth
   }
 }
 
-BEHAVIOUR("HTTP body: one that stands still is the idle timeout's business", Needs::nothing) {
+BEHAVIOUR("HTTP body: one that stands still is the idle timeout's business", Needs::http) {
   Site site(answer_body, HTTPServerOptions().set_idle_connection_timeout(200ms));
   RawClient client = co_await site.open();
   co_await client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 42\r\n\r\nab");
@@ -211,7 +211,7 @@ BEHAVIOUR("HTTP body: one that stands still is the idle timeout's business", Nee
   expect_equal(reply.status, 408);
 }
 
-BEHAVIOUR("HTTP body: a malformed one is answered with 400", Needs::nothing) {
+BEHAVIOUR("HTTP body: a malformed one is answered with 400", Needs::http) {
   Site site(answer_body);
   for (const char* chunks : {"x\r\n", "3\r\nabcd\r\n0\r\n\r\n", "3\nabc\r\n0\r\n\r\n", "0\r\nX y\r\n\r\n"}) {
     RawClient client = co_await site.open();
@@ -222,7 +222,7 @@ BEHAVIOUR("HTTP body: a malformed one is answered with 400", Needs::nothing) {
   }
 }
 
-BEHAVIOUR("HTTP body: a handler that knows what was wrong may answer itself", Needs::nothing) {
+BEHAVIOUR("HTTP body: a handler that knows what was wrong may answer itself", Needs::http) {
   Site site([](HTTPServerRequest& request) -> Future<void> {
     const Result<std::string> body = co_await as_result(request.body());
     expect(body.reason() == Errc::protocol, "malformed");
@@ -236,7 +236,7 @@ BEHAVIOUR("HTTP body: a handler that knows what was wrong may answer itself", Ne
 
 // ---- bodies that nobody reads
 
-BEHAVIOUR("HTTP body: a short one that nobody read is thrown away for the next request", Needs::nothing) {
+BEHAVIOUR("HTTP body: a short one that nobody read is thrown away for the next request", Needs::http) {
   Site site(answer_at_once);
   RawClient client = co_await site.open();
   const std::vector<std::string> requests = {post("/", std::string(1000, 'x')),
@@ -277,7 +277,7 @@ BEHAVIOUR("HTTP body: an endless chunked one that nobody reads is not read for e
 
 // ---- compressed bodies
 
-BEHAVIOUR("HTTP body: gzip comes decompressed where the server was told to", Needs::nothing) {
+BEHAVIOUR("HTTP body: gzip comes decompressed where the server was told to", Needs::http) {
   Site site(
       [](HTTPServerRequest& request) -> Future<void> {
         const std::string consumed(request.headers().get("X-Consumed-Content-Encoding"));
@@ -301,21 +301,21 @@ BEHAVIOUR("HTTP body: gzip comes decompressed where the server was told to", Nee
   expect_equal(unknown.body, "brotli");
 }
 
-BEHAVIOUR("HTTP body: without being told to, a server leaves gzip as it is", Needs::nothing) {
+BEHAVIOUR("HTTP body: without being told to, a server leaves gzip as it is", Needs::http) {
   Site site(answer_body);
   RawClient client = co_await site.open();
   const Reply reply = co_await client.ask(post("/", kZipped, "Content-Encoding: gzip\r\n"));
   expect_equal(reply.body, kZipped);
 }
 
-BEHAVIOUR("HTTP body: the limit counts decompressed bytes, so a bomb does not go off", Needs::nothing) {
+BEHAVIOUR("HTTP body: the limit counts decompressed bytes, so a bomb does not go off", Needs::http) {
   Site site(answer_body, HTTPServerOptions().set_decompress_requests(true).set_max_body_size(500));
   RawClient client = co_await site.open();
   const Reply reply = co_await client.ask(post("/", kZipped, "Content-Encoding: gzip\r\n"));
   expect_equal(reply.status, 413);
 }
 
-BEHAVIOUR("HTTP body: gzip that is none, or is cut off, is answered with 400", Needs::nothing) {
+BEHAVIOUR("HTTP body: gzip that is none, or is cut off, is answered with 400", Needs::http) {
   Site site(answer_body, HTTPServerOptions().set_decompress_requests(true));
   for (const std::string_view body : {std::string_view("not gzip at all"), kZipped.substr(0, 20)}) {
     RawClient client = co_await site.open();

@@ -91,7 +91,7 @@ HTTPServerOptions small_limits() {
 
 }  // namespace
 
-BEHAVIOUR("HTTP hostile: each request of the corpus gets its statuses, whole and in pieces", Needs::nothing) {
+BEHAVIOUR("HTTP hostile: each request of the corpus gets its statuses, whole and in pieces", Needs::http) {
   Site site(answer_body, small_limits());
   const std::vector<Hostile> corpus = read_corpus();
   expect(corpus.size() >= 60, "the corpus is there");
@@ -107,7 +107,7 @@ BEHAVIOUR("HTTP hostile: each request of the corpus gets its statuses, whole and
   expect_equal(site.server().stats().active, 0u);
 }
 
-BEHAVIOUR("HTTP hostile: a request that is cut off at any byte is not served", Needs::nothing) {
+BEHAVIOUR("HTTP hostile: a request that is cut off at any byte is not served", Needs::http) {
   int served = 0;
   Site site([&served](HTTPServerRequest& request) -> Future<void> {
     const std::string body = co_await request.body();

@@ -35,7 +35,7 @@ Future<void> answer_piecewise(HTTPServerRequest& request) {
 
 }  // namespace
 
-BEHAVIOUR("HTTP: a request is answered with length, date and server", Needs::nothing) {
+BEHAVIOUR("HTTP: a request is answered with length, date and server", Needs::http) {
   Site site(answer_hello);
   RawClient client = co_await site.open();
   const Reply reply = co_await client.ask(get("/"));
@@ -85,7 +85,7 @@ BEHAVIOUR("HTTP: pipelined requests are answered in order, also when each waits"
   }
 }
 
-BEHAVIOUR("HTTP: Connection: close is answered with it and with the end", Needs::nothing) {
+BEHAVIOUR("HTTP: Connection: close is answered with it and with the end", Needs::http) {
   Site site(answer_hello);
   RawClient client = co_await site.open();
   const Reply reply = co_await client.ask(get("/", "Connection: close\r\n"));
@@ -94,7 +94,7 @@ BEHAVIOUR("HTTP: Connection: close is answered with it and with the end", Needs:
   expect_equal(rest, "");
 }
 
-BEHAVIOUR("HTTP: HTTP/1.0 is closed unless it asks otherwise", Needs::nothing) {
+BEHAVIOUR("HTTP: HTTP/1.0 is closed unless it asks otherwise", Needs::http) {
   Site site(answer_hello);
   RawClient client = co_await site.open();
   const Reply kept = co_await client.ask("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n\r\n");
@@ -105,7 +105,7 @@ BEHAVIOUR("HTTP: HTTP/1.0 is closed unless it asks otherwise", Needs::nothing) {
   expect_equal(rest, "");
 }
 
-BEHAVIOUR("HTTP: an answer without a length is chunked, and the connection goes on", Needs::nothing) {
+BEHAVIOUR("HTTP: an answer without a length is chunked, and the connection goes on", Needs::http) {
   Site site(answer_piecewise);
   RawClient client = co_await site.open();
   for (int i = 0; i < 2; ++i) {
@@ -115,7 +115,7 @@ BEHAVIOUR("HTTP: an answer without a length is chunked, and the connection goes 
   }
 }
 
-BEHAVIOUR("HTTP: for HTTP/1.0 an answer without a length ends with the connection", Needs::nothing) {
+BEHAVIOUR("HTTP: for HTTP/1.0 an answer without a length ends with the connection", Needs::http) {
   Site site(answer_piecewise);
   RawClient client = co_await site.open();
   const Reply reply = co_await client.ask("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
@@ -125,7 +125,7 @@ BEHAVIOUR("HTTP: for HTTP/1.0 an answer without a length ends with the connectio
 }
 
 BEHAVIOUR("HTTP: HEAD gets the headers of GET and no body, whole or chunked, and the connection goes on",
-          Needs::nothing) {
+          Needs::http) {
   Site site([](HTTPServerRequest& request) {
     return request.uri() == "/whole" ? answer_hello(request) : answer_piecewise(request);
   });
@@ -140,7 +140,7 @@ BEHAVIOUR("HTTP: HEAD gets the headers of GET and no body, whole or chunked, and
   }
 }
 
-BEHAVIOUR("HTTP: 204 and 304 have no body, and no length of one", Needs::nothing) {
+BEHAVIOUR("HTTP: 204 and 304 have no body, and no length of one", Needs::http) {
   Site site([](HTTPServerRequest& request) -> Future<void> {
     const int status = request.uri() == "/204" ? 204 : 304;
     if (request.uri() != "/wrong") {
@@ -175,7 +175,7 @@ BEHAVIOUR("HTTP: a body of any size is answered whole", kNetwork) {
   }
 }
 
-BEHAVIOUR("HTTP: a handler sees what was asked", Needs::nothing) {
+BEHAVIOUR("HTTP: a handler sees what was asked", Needs::http) {
   std::string seen;
   Site site([&seen](HTTPServerRequest& request) -> Future<void> {
     seen = request.method() + "|" + request.uri() + "|" + std::string(request.path()) + "|" +
@@ -198,7 +198,7 @@ BEHAVIOUR("HTTP: a handler sees what was asked", Needs::nothing) {
 
 // ---- handlers that go wrong
 
-BEHAVIOUR("HTTP: a handler that throws is answered with 500, logged, and ends its connection only", Needs::nothing) {
+BEHAVIOUR("HTTP: a handler that throws is answered with 500, logged, and ends its connection only", Needs::http) {
   const RecordedLog log;
   Site site([](HTTPServerRequest& request) -> Future<void> {
     if (request.uri() == "/well") co_return co_await request.respond(200, {}, "well");
@@ -217,7 +217,7 @@ BEHAVIOUR("HTTP: a handler that throws is answered with 500, logged, and ends it
   expect_equal(other.body, "well");
 }
 
-BEHAVIOUR("HTTP: a handler that throws before it is a coroutine is answered with 500, too", Needs::nothing) {
+BEHAVIOUR("HTTP: a handler that throws before it is a coroutine is answered with 500, too", Needs::http) {
   const RecordedLog log;
   Site site([](HTTPServerRequest&) -> Future<void> { throw Error(Errc::limit, "at once"); });
   RawClient client = co_await site.open();
@@ -226,7 +226,7 @@ BEHAVIOUR("HTTP: a handler that throws before it is a coroutine is answered with
   expect(log.mentions("at once"), log.text());
 }
 
-BEHAVIOUR("HTTP: a handler that gives no answer is one of 500", Needs::nothing) {
+BEHAVIOUR("HTTP: a handler that gives no answer is one of 500", Needs::http) {
   const RecordedLog log;
   Site site([](HTTPServerRequest&) -> Future<void> { co_return; });
   RawClient client = co_await site.open();
@@ -235,7 +235,7 @@ BEHAVIOUR("HTTP: a handler that gives no answer is one of 500", Needs::nothing) 
   expect(log.mentions("gave no answer"), log.text());
 }
 
-BEHAVIOUR("HTTP: a handler that returns within its answer has finished it", Needs::nothing) {
+BEHAVIOUR("HTTP: a handler that returns within its answer has finished it", Needs::http) {
   Site site([](HTTPServerRequest& request) -> Future<void> {
     co_await request.write_headers(200, {});
     co_await request.write("all");
@@ -263,7 +263,7 @@ BEHAVIOUR("HTTP: a handler that throws within its answer cuts it off", kNetwork)
   }
 }
 
-BEHAVIOUR("HTTP: more bytes than the Content-Length fail, and the connection ends", Needs::nothing) {
+BEHAVIOUR("HTTP: more bytes than the Content-Length fail, and the connection ends", Needs::http) {
   Errc reason{};
   Site site([&reason](HTTPServerRequest& request) -> Future<void> {
     co_await request.write_headers(200, HTTPHeaders().set("Content-Length", "4"));
@@ -279,7 +279,7 @@ BEHAVIOUR("HTTP: more bytes than the Content-Length fail, and the connection end
   expect(reason == Errc::protocol, name(reason));
 }
 
-BEHAVIOUR("HTTP: fewer bytes than the Content-Length fail at finish, and the connection ends", Needs::nothing) {
+BEHAVIOUR("HTTP: fewer bytes than the Content-Length fail at finish, and the connection ends", Needs::http) {
   Errc reason{};
   Site site([&reason](HTTPServerRequest& request) -> Future<void> {
     co_await request.write_headers(200, HTTPHeaders().set("Content-Length", "4"));
@@ -294,7 +294,7 @@ BEHAVIOUR("HTTP: fewer bytes than the Content-Length fail at finish, and the con
   expect(reason == Errc::protocol, name(reason));
 }
 
-BEHAVIOUR("HTTP: an answer that contradicts itself fails before anything of it is sent", Needs::nothing) {
+BEHAVIOUR("HTTP: an answer that contradicts itself fails before anything of it is sent", Needs::http) {
   Site site([](HTTPServerRequest& request) -> Future<void> {
     co_await expect_failure(request.write("too early"), Errc::protocol);
     co_await expect_failure(request.finish(), Errc::protocol);
@@ -314,7 +314,7 @@ BEHAVIOUR("HTTP: an answer that contradicts itself fails before anything of it i
   expect_equal(reply.body, "in the end");
 }
 
-BEHAVIOUR("HTTP: a handler's own Date, Server, Connection and reason stand", Needs::nothing) {
+BEHAVIOUR("HTTP: a handler's own Date, Server, Connection and reason stand", Needs::http) {
   Site site([](HTTPServerRequest& request) -> Future<void> {
     HTTPHeaders headers;
     headers.set("date", "Sun, 06 Nov 1994 08:49:37 GMT").set("SERVER", "mine").set("Connection", "close");
@@ -329,7 +329,7 @@ BEHAVIOUR("HTTP: a handler's own Date, Server, Connection and reason stand", Nee
   expect(all.find("SERVER: mine") != std::string::npos && all.find("Server:") == std::string::npos, all);
 }
 
-BEHAVIOUR("HTTP: without a name a server does not give one", Needs::nothing) {
+BEHAVIOUR("HTTP: without a name a server does not give one", Needs::http) {
   Site site(answer_hello, HTTPServerOptions().set_server_name(""));
   RawClient client = co_await site.open();
   const Reply reply = co_await client.ask(get("/"));
@@ -338,7 +338,7 @@ BEHAVIOUR("HTTP: without a name a server does not give one", Needs::nothing) {
 
 // ---- limits and times
 
-BEHAVIOUR("HTTP: a connection without requests is closed without a word when it was idle too long", Needs::nothing) {
+BEHAVIOUR("HTTP: a connection without requests is closed without a word when it was idle too long", Needs::http) {
   Site site(answer_hello, HTTPServerOptions().set_idle_connection_timeout(200ms));
   RawClient unused = co_await site.open();
   const std::string nothing = co_await unused.rest();
@@ -351,7 +351,7 @@ BEHAVIOUR("HTTP: a connection without requests is closed without a word when it 
   co_await until(site.server(), nobody_is_connected);
 }
 
-BEHAVIOUR("HTTP: a handler that takes longer than the idle time is not idle", Needs::nothing) {
+BEHAVIOUR("HTTP: a handler that takes longer than the idle time is not idle", Needs::http) {
   Site site(
       [](HTTPServerRequest& request) -> Future<void> {
         co_await sleep_for(400ms);
@@ -373,7 +373,7 @@ BEHAVIOUR("HTTP: headers that come too slowly are answered with 408", kNetwork) 
   expect_equal(rest, "");
 }
 
-BEHAVIOUR("HTTP: a client that sends its headers byte by byte does not gain time by it", Needs::nothing) {
+BEHAVIOUR("HTTP: a client that sends its headers byte by byte does not gain time by it", Needs::http) {
   Site site(answer_hello, HTTPServerOptions().set_header_timeout(30ms));
   RawClient client = co_await site.open();
   Future<Reply> replying = client.reply();
@@ -387,7 +387,7 @@ BEHAVIOUR("HTTP: a client that sends its headers byte by byte does not gain time
   expect_equal(reply.status, 408);
 }
 
-BEHAVIOUR("HTTP: after as many requests as it may have a connection is closed", Needs::nothing) {
+BEHAVIOUR("HTTP: after as many requests as it may have a connection is closed", Needs::http) {
   Site site(answer_hello, HTTPServerOptions().set_max_requests_per_connection(3));
   RawClient client = co_await site.open();
   for (int i = 0; i < 3; ++i) {
@@ -398,7 +398,7 @@ BEHAVIOUR("HTTP: after as many requests as it may have a connection is closed", 
   expect_equal(rest, "");
 }
 
-BEHAVIOUR("HTTP: a server without keep-alive closes after each request", Needs::nothing) {
+BEHAVIOUR("HTTP: a server without keep-alive closes after each request", Needs::http) {
   Site site(answer_hello, HTTPServerOptions().set_keep_alive(false));
   RawClient client = co_await site.open();
   const Reply reply = co_await client.ask(get("/"));
@@ -440,7 +440,7 @@ BEHAVIOUR("HTTP: a client that pipelines for ever does not keep others from thei
 
 // ---- the end of a server
 
-BEHAVIOUR("HTTP: drain closes idle connections at once and lets requests under way finish", Needs::nothing) {
+BEHAVIOUR("HTTP: drain closes idle connections at once and lets requests under way finish", Needs::http) {
   Signal go;
   Site site([&go](HTTPServerRequest& request) -> Future<void> {
     if (request.uri() == "/slow") co_await std::move(go.future);
@@ -469,7 +469,7 @@ BEHAVIOUR("HTTP: drain closes idle connections at once and lets requests under w
   expect_equal(site.server().stats().connections.open, 0u);
 }
 
-BEHAVIOUR("HTTP: at its limit drain cancels the handlers that are left", Needs::nothing) {
+BEHAVIOUR("HTTP: at its limit drain cancels the handlers that are left", Needs::http) {
   int alive = 0;
   Site site([&alive](HTTPServerRequest&) -> Future<void> {
     const Alive mark(alive);
@@ -485,7 +485,7 @@ BEHAVIOUR("HTTP: at its limit drain cancels the handlers that are left", Needs::
   expect_equal(rest, "");
 }
 
-BEHAVIOUR("HTTP: the connections of a server that is destroyed go on", Needs::nothing) {
+BEHAVIOUR("HTTP: the connections of a server that is destroyed go on", Needs::http) {
   std::optional<Site> site(std::in_place, answer_hello);
   RawClient client = co_await site->open();
   co_await client.ask(get("/"));
@@ -494,7 +494,7 @@ BEHAVIOUR("HTTP: the connections of a server that is destroyed go on", Needs::no
   expect_equal(reply.status, 200);
 }
 
-BEHAVIOUR("HTTP: a conversation that is cancelled at any step leaves nothing behind", Needs::nothing) {
+BEHAVIOUR("HTTP: a conversation that is cancelled at any step leaves nothing behind", Needs::http) {
   const auto talk = []() -> Future<void> {
     Site site(answer_body);
     RawClient client = co_await site.open();
@@ -529,7 +529,7 @@ BEHAVIOUR("HTTP: a handler may take the connection over, with what was received 
   co_await until(site.server(), nobody_is_connected);
 }
 
-BEHAVIOUR("HTTP: an upgrade that a handler does not take is an ordinary request", Needs::nothing) {
+BEHAVIOUR("HTTP: an upgrade that a handler does not take is an ordinary request", Needs::http) {
   Site site(answer_target);
   RawClient client = co_await site.open();
   for (const char* target : {"/one", "/two"}) {

@@ -288,7 +288,7 @@ BEHAVIOUR("with expect_100_continue a server that refuses gets no body, and its 
   expect_equal(client.stats().idle, 0u);
 }
 
-BEHAVIOUR("a server that does not know of 100 Continue gets the body after a second", Needs::nothing) {
+BEHAVIOUR("a server that does not know of 100 Continue gets the body after a second", Needs::http) {
   ScriptedServer server = co_await ScriptedServer::talking(ignore_expectation, "pair:expect");
   HTTPRequest request = server.request();
   request.set_method("POST").set_body("late").set_expect_100_continue(true);
@@ -380,7 +380,7 @@ BEHAVIOUR("header names have no case, values of one name come in order, bytes be
   expect_equal(response.headers.get("x-name"), "caf\xc3\xa9");
 }
 
-BEHAVIOUR("answers that come a byte at a time are the same answers", Needs::nothing) {
+BEHAVIOUR("answers that come a byte at a time are the same answers", Needs::http) {
   const auto dribble = [](IOStream& stream) -> Future<void> {
     co_await read_request(stream);
     const std::string answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n";

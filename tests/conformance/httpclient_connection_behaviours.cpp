@@ -104,7 +104,7 @@ BEHAVIOUR("a request is not repeated once a byte of an answer has come, nor on a
   expect_equal(silent.connections(), 1);
 }
 
-BEHAVIOUR("a kept connection is closed after idle_timeout", Needs::nothing) {
+BEHAVIOUR("a kept connection is closed after idle_timeout", Needs::http) {
   ScriptedServer server = co_await ScriptedServer::answering(hello, "pair:idle");
   AsyncHTTPClient client(HTTPClientOptions().set_idle_timeout(20ms));
   co_await client.fetch(server.request());
@@ -141,7 +141,7 @@ BEHAVIOUR("a connection is not used for a request that goes another way", kNetwo
   expect(same.times.reused, "the same way");
 }
 
-BEHAVIOUR("AsyncHTTPClient::current() is one client for each loop", Needs::nothing) {
+BEHAVIOUR("AsyncHTTPClient::current() is one client for each loop", Needs::http) {
   AsyncHTTPClient& client = AsyncHTTPClient::current();
   expect(&client == &AsyncHTTPClient::current(), "the same");
   ScriptedServer server = co_await ScriptedServer::answering(hello, "pair:current");
@@ -275,7 +275,7 @@ BEHAVIOUR("a client that is destroyed lets its requests finish", kNetwork) {
 
 // ---- time limits
 
-BEHAVIOUR("request_timeout ends a request that gets no answer, and says where it stood", Needs::nothing) {
+BEHAVIOUR("request_timeout ends a request that gets no answer, and says where it stood", Needs::http) {
   ScriptedServer server = co_await ScriptedServer::answering(never, "pair:silent");
   HTTPRequest request = server.request("/slow");
   request.set_request_timeout(30ms);
@@ -285,7 +285,7 @@ BEHAVIOUR("request_timeout ends a request that gets no answer, and says where it
   expect_equal(server.open(), 0u);
 }
 
-BEHAVIOUR("request_timeout covers the body, too", Needs::nothing) {
+BEHAVIOUR("request_timeout covers the body, too", Needs::http) {
   const auto stall = [](IOStream& stream) -> Future<void> {
     co_await read_request(stream);
     co_await stream.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
@@ -297,7 +297,7 @@ BEHAVIOUR("request_timeout covers the body, too", Needs::nothing) {
   co_await expect_message(fetch(request), Errc::timeout, "while receiving the body");
 }
 
-BEHAVIOUR("time in line counts, and the message says that it was spent there", Needs::nothing) {
+BEHAVIOUR("time in line counts, and the message says that it was spent there", Needs::http) {
   ScriptedServer server = co_await ScriptedServer::answering(never, "pair:line");
   AsyncHTTPClient client(HTTPClientOptions().set_max_clients(1));
   Future<HTTPResponse> first = client.fetch(server.request());
@@ -371,7 +371,7 @@ BEHAVIOUR("a name goes where the client's resolver says, and IPv6 addresses go i
   expect(six.peek().requests()[0].has("Host: [::1]:"), six.peek().requests()[0].head);
 }
 
-BEHAVIOUR("URLs that are none are refused with what is wrong", Needs::nothing) {
+BEHAVIOUR("URLs that are none are refused with what is wrong", Needs::http) {
   co_await expect_message(fetch("example.org"), Errc::invalid_url, "write http://host/path");
   co_await expect_message(fetch("ftp://example.org/"), Errc::invalid_url, "only http and https");
   co_await expect_message(fetch("http:///path"), Errc::invalid_url, "its host is none");
@@ -382,7 +382,7 @@ BEHAVIOUR("URLs that are none are refused with what is wrong", Needs::nothing) {
 
 // ---- dropping
 
-BEHAVIOUR("a request that is dropped at any step leaves nothing behind", Needs::nothing) {
+BEHAVIOUR("a request that is dropped at any step leaves nothing behind", Needs::http) {
   ScriptedServer server = co_await ScriptedServer::answering(
       [](const RawRequest& request) {
         const std::string chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
@@ -427,7 +427,7 @@ BEHAVIOUR("a request that is dropped in its answer does not leave a half-read co
 
 // ---- streamed answers
 
-BEHAVIOUR("a streamed answer gives its headers before its body, and the body as it comes", Needs::nothing) {
+BEHAVIOUR("a streamed answer gives its headers before its body, and the body as it comes", Needs::http) {
   const auto talk = [](IOStream& stream) -> Future<void> {
     co_await read_request(stream);
     co_await stream.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Own: 1\r\n\r\n");
@@ -483,7 +483,7 @@ BEHAVIOUR("a body that nobody asks for is not read: the server has to wait", kNe
   expect_equal(received, 50'000'000u);
 }
 
-BEHAVIOUR("each chunk of a streamed answer has request_timeout, all of them have not", Needs::nothing) {
+BEHAVIOUR("each chunk of a streamed answer has request_timeout, all of them have not", Needs::http) {
   const auto talk = [](IOStream& stream) -> Future<void> {
     co_await read_request(stream);
     co_await stream.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n");

@@ -32,7 +32,7 @@ HTTPRequest to_pair(const char* name) { return HTTPRequest("http://pair.test/").
 
 }  // namespace
 
-BEHAVIOUR("our client and our server pass bodies both ways, whole and in pieces", Needs::nothing) {
+BEHAVIOUR("our client and our server pass bodies both ways, whole and in pieces", Needs::http) {
   HTTPServer server(echo);
   co_await server.listen("pair:both");
   AsyncHTTPClient client;
@@ -51,7 +51,7 @@ BEHAVIOUR("our client and our server pass bodies both ways, whole and in pieces"
                2u);  // an answer that began in front of so much unread said that it is the last
 }
 
-BEHAVIOUR("our server learns at once that our client has dropped its request", Needs::nothing) {
+BEHAVIOUR("our server learns at once that our client has dropped its request", Needs::http) {
   const auto gone = std::make_shared<Signal>();
   const auto wait = [gone](HTTPServerRequest& request) {
     request.set_close_callback([gone] { gone->promise.set_value(); });
@@ -67,7 +67,7 @@ BEHAVIOUR("our server learns at once that our client has dropped its request", N
   co_await std::move(gone->future);
 }
 
-BEHAVIOUR("our client goes on when our server has had enough of a connection", Needs::nothing) {
+BEHAVIOUR("our client goes on when our server has had enough of a connection", Needs::http) {
   HTTPServerOptions options;
   options.set_max_requests_per_connection(2);
   HTTPServer server(echo, options);

@@ -23,8 +23,8 @@ using namespace twinloop;
 using testing::Behaviour;
 using testing::Needs;
 
-constexpr Needs kManual = Needs::stop_token;
-constexpr Needs kNative = Needs::tcp | Needs::listen | Needs::fds | Needs::threads | Needs::signals | Needs::stop_token;
+constexpr Needs kManual = Needs::stop_token | Needs::http;
+constexpr Needs kNative = Needs::tcp | Needs::listen | Needs::fds | Needs::threads | Needs::signals | Needs::stop_token | Needs::http;
 
 struct Driver {
   std::string name;

@@ -246,7 +246,7 @@ class HangsUp : public RequestHandler {
 
 // ---- routes
 
-BEHAVIOUR("the first route that matches the whole path has the request", Needs::nothing) {
+BEHAVIOUR("the first route that matches the whole path has the request", Needs::http) {
   Application app;
   app.add<Hello>("/");
   app.add<Groups>("/items/([0-9]+)/(.*)");
@@ -263,7 +263,7 @@ BEHAVIOUR("the first route that matches the whole path has the request", Needs::
   expect_equal(later.body, "later");
 }
 
-BEHAVIOUR("named groups of a route are there in prepare already", Needs::nothing) {
+BEHAVIOUR("named groups of a route are there in prepare already", Needs::http) {
   Application app;
   app.add<Named>("/(?P<kind>[a-z]+)/(?P<id>[0-9]+)");
   co_await app.listen(kUrl);
@@ -271,7 +271,7 @@ BEHAVIOUR("named groups of a route are there in prepare already", Needs::nothing
   expect_equal(reply.body, "book=7");
 }
 
-BEHAVIOUR("routes of a host come before those of any host, and the default host stands for strangers", Needs::nothing) {
+BEHAVIOUR("routes of a host come before those of any host, and the default host stands for strangers", Needs::http) {
   Application app(ApplicationSettings().set_default_host("www.example.com"));
   app.add<Says>("/both", std::string("any"));
   app.add<Says>("/any", std::string("any"));
@@ -288,7 +288,7 @@ BEHAVIOUR("routes of a host come before those of any host, and the default host 
   expect_equal(stranger.body, "host");
 }
 
-BEHAVIOUR("a path without a route is 404, or what the default handler says", Needs::nothing) {
+BEHAVIOUR("a path without a route is 404, or what the default handler says", Needs::http) {
   const RecordedLog log;
   Application app;
   co_await app.listen(kUrl);
@@ -300,7 +300,7 @@ BEHAVIOUR("a path without a route is 404, or what the default handler says", Nee
   expect_equal(own.body, "own");
 }
 
-BEHAVIOUR("a named route is found by reverse_url", Needs::nothing) {
+BEHAVIOUR("a named route is found by reverse_url", Needs::http) {
   Application app;
   app.add<Says>("/items/([^/]+)", std::string("x")).set_name("item");
   app.add<Reverses>("/");
@@ -319,7 +319,7 @@ BEHAVIOUR("a named route is found by reverse_url", Needs::nothing) {
 
 // ---- life
 
-BEHAVIOUR("each verb of a handler is called behind prepare and in front of on_finish", Needs::nothing) {
+BEHAVIOUR("each verb of a handler is called behind prepare and in front of on_finish", Needs::http) {
   std::string steps;
   Application app;
   app.add<Steps>("/", std::ref(steps));
@@ -336,7 +336,7 @@ BEHAVIOUR("each verb of a handler is called behind prepare and in front of on_fi
                "prepare patch on_finish prepare del on_finish prepare options on_finish ");
 }
 
-BEHAVIOUR("a verb that a handler lacks is 405 and says which it has; HEAD comes with GET", Needs::nothing) {
+BEHAVIOUR("a verb that a handler lacks is 405 and says which it has; HEAD comes with GET", Needs::http) {
   const RecordedLog log;
   Application app;
   app.add<Hello>("/");
@@ -351,7 +351,7 @@ BEHAVIOUR("a verb that a handler lacks is 405 and says which it has; HEAD comes 
   expect_equal(head.header("Content-Length"), "12");
 }
 
-BEHAVIOUR("requests that are pipelined get a handler each and are answered in order", Needs::nothing) {
+BEHAVIOUR("requests that are pipelined get a handler each and are answered in order", Needs::http) {
   Application app;
   app.add<Hello>("/");
   co_await app.listen(kUrl);
@@ -365,7 +365,7 @@ BEHAVIOUR("requests that are pipelined get a handler each and are answered in or
   }
 }
 
-BEHAVIOUR("what was sent in pieces arrives in pieces, and the end is the end", Needs::nothing) {
+BEHAVIOUR("what was sent in pieces arrives in pieces, and the end is the end", Needs::http) {
   const RecordedLog log;
   Application app;
   app.add<Pieces>("/");
@@ -378,7 +378,7 @@ BEHAVIOUR("what was sent in pieces arrives in pieces, and the end is the end", N
   expect(!half.ok(), "a response that failed in the middle does not pass for a whole one");
 }
 
-BEHAVIOUR("finish works once, and Content-Length must be what it says", Needs::nothing) {
+BEHAVIOUR("finish works once, and Content-Length must be what it says", Needs::http) {
   const RecordedLog log;
   Application app;
   app.add<Twice>("/twice");
@@ -397,7 +397,7 @@ BEHAVIOUR("finish works once, and Content-Length must be what it says", Needs::n
   expect(log.mentions("Content-Length"), log.text());
 }
 
-BEHAVIOUR("redirections say where, and for how long", Needs::nothing) {
+BEHAVIOUR("redirections say where, and for how long", Needs::http) {
   Application app;
   app.add<Moves>("/");
   app.add<RedirectHandler>("/old/([a-z]+)/(.*)", std::string("/new/{1}/{0}"));
@@ -414,7 +414,7 @@ BEHAVIOUR("redirections say where, and for how long", Needs::nothing) {
   expect_equal(filled.header("Location"), "/new/b%20c/a");
 }
 
-BEHAVIOUR("a fallback hands its requests to another handler", Needs::nothing) {
+BEHAVIOUR("a fallback hands its requests to another handler", Needs::http) {
   Application app;
   app.add<FallbackHandler>("/raw/.*", HTTPHandler([](HTTPServerRequest& request) {
                              return request.respond(200, HTTPHeaders(), "raw " + std::string(request.path()));
@@ -424,7 +424,7 @@ BEHAVIOUR("a fallback hands its requests to another handler", Needs::nothing) {
   expect_equal(reply.body, "raw /raw/x");
 }
 
-BEHAVIOUR("a handler that takes its connection over gets neither on_finish nor on_connection_close", Needs::nothing) {
+BEHAVIOUR("a handler that takes its connection over gets neither on_finish nor on_connection_close", Needs::http) {
   std::string steps;
   Application app;
   app.add<Upgrades>("/", std::ref(steps));
@@ -441,7 +441,7 @@ BEHAVIOUR("a handler that takes its connection over gets neither on_finish nor o
 }
 
 BEHAVIOUR("a handler that closes its connection leaves its client without an answer and the log without a line",
-          Needs::nothing) {
+          Needs::http) {
   const RecordedLog log;
   Application app;
   app.add<HangsUp>("/");
@@ -455,7 +455,7 @@ BEHAVIOUR("a handler that closes its connection leaves its client without an ans
 
 // ---- headers and statuses
 
-BEHAVIOUR("headers are set, added and cleared; 204 has no body to describe", Needs::nothing) {
+BEHAVIOUR("headers are set, added and cleared; 204 has no body to describe", Needs::http) {
   const RecordedLog log;
   Application app;
   app.add<Headers>("/");
@@ -475,7 +475,7 @@ BEHAVIOUR("headers are set, added and cleared; 204 has no body to describe", Nee
   expect(!error.headers.contains("X-Number"), "an error begins anew");
 }
 
-BEHAVIOUR("nothing breaks out of a header or a status line", Needs::nothing) {
+BEHAVIOUR("nothing breaks out of a header or a status line", Needs::http) {
   const RecordedLog log;
   Application app;
   app.add<Injects>("/");
@@ -489,7 +489,7 @@ BEHAVIOUR("nothing breaks out of a header or a status line", Needs::nothing) {
 
 // ---- errors
 
-BEHAVIOUR("a handler's failure is its answer: its own status, or 500", Needs::nothing) {
+BEHAVIOUR("a handler's failure is its answer: its own status, or 500", Needs::http) {
   const RecordedLog log;
   Application app;
   const auto add = [&](const char* path, How how) { app.add<Fails>(path, how); };
@@ -514,7 +514,7 @@ BEHAVIOUR("a handler's failure is its answer: its own status, or 500", Needs::no
   expect(log.mentions("for the log only") && log.mentions("as it was told"), log.text());
 }
 
-BEHAVIOUR("an error's reason stands in the status line, and in the page as text only", Needs::nothing) {
+BEHAVIOUR("an error's reason stands in the status line, and in the page as text only", Needs::http) {
   const RecordedLog log;
   Application app;
   app.add<Fails>("/", How::reasoned);
@@ -525,7 +525,7 @@ BEHAVIOUR("an error's reason stands in the status line, and in the page as text 
   expect(reply.body.find("499: No &lt;b&gt;Coffee") != std::string::npos, reply.body);
 }
 
-BEHAVIOUR("a request may be finished in prepare, or by throwing Finish", Needs::nothing) {
+BEHAVIOUR("a request may be finished in prepare, or by throwing Finish", Needs::http) {
   Application app;
   app.add<Fails>("/prepare", How::finish_in_prepare);
   app.add<Fails>("/finish", How::finish);
@@ -537,7 +537,7 @@ BEHAVIOUR("a request may be finished in prepare, or by throwing Finish", Needs::
   expect_equal(thrown.body, "half of it");
 }
 
-BEHAVIOUR("a handler may write its own error page, and one that fails leaves the status", Needs::nothing) {
+BEHAVIOUR("a handler may write its own error page, and one that fails leaves the status", Needs::http) {
   const RecordedLog log;
   Application app;
   app.add<OwnPage>("/own");
@@ -554,7 +554,7 @@ BEHAVIOUR("a handler may write its own error page, and one that fails leaves the
   expect(log.mentions("no page either") && log.mentions("no log either"), log.text());
 }
 
-BEHAVIOUR("an application that shows its failures does so, another one does not", Needs::nothing) {
+BEHAVIOUR("an application that shows its failures does so, another one does not", Needs::http) {
   const RecordedLog log;
   Application open(ApplicationSettings().set_serve_failures(true));
   open.add<Fails>("/", How::plain);
@@ -569,7 +569,7 @@ BEHAVIOUR("an application that shows its failures does so, another one does not"
   expect(hidden.body.find("as it was told") == std::string::npos, hidden.body);
 }
 
-BEHAVIOUR("failed requests are logged in a line each, and all of them where somebody wants it", Needs::nothing) {
+BEHAVIOUR("failed requests are logged in a line each, and all of them where somebody wants it", Needs::http) {
   const RecordedLog log;
   std::vector<int> seen;
   Application usual;
@@ -592,7 +592,7 @@ BEHAVIOUR("failed requests are logged in a line each, and all of them where some
   expect(log.mentions("200 GET / ("), log.text());
 }
 
-BEHAVIOUR("the requests of an application that is destroyed go on", Needs::nothing) {
+BEHAVIOUR("the requests of an application that is destroyed go on", Needs::http) {
   std::optional<Application> app(std::in_place);
   app->add<Hello>("/");
   co_await app->listen(kUrl);

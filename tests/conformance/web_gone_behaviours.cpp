@@ -450,7 +450,7 @@ BEHAVIOUR("a route may ask for cancellation in place of its handler", kNetwork) 
 
 // ---- uploads
 
-BEHAVIOUR("an upload arrives piece by piece, and its verb is called behind the last", Needs::nothing) {
+BEHAVIOUR("an upload arrives piece by piece, and its verb is called behind the last", Needs::http) {
   Seen seen;
   Application app;
   app.add<Uploads>("/", std::ref(seen));
@@ -510,7 +510,7 @@ class Refuses : public RequestHandler {
 
 }  // namespace
 
-BEHAVIOUR("pieces of an upload never overlap, counted or chunked", Needs::nothing) {
+BEHAVIOUR("pieces of an upload never overlap, counted or chunked", Needs::http) {
   Application app;
   app.add<SlowUploads>("/");
   co_await app.listen("pair:upload");
@@ -523,7 +523,7 @@ BEHAVIOUR("pieces of an upload never overlap, counted or chunked", Needs::nothin
   expect_equal(in_chunks.body, "prepare 40960");
 }
 
-BEHAVIOUR("pieces of a compressed upload arrive decompressed", Needs::nothing) {
+BEHAVIOUR("pieces of a compressed upload arrive decompressed", Needs::http) {
   Application app({}, HTTPServerOptions().set_decompress_requests(true));
   app.add<SlowUploads>("/");
   co_await app.listen("pair:upload");
@@ -549,7 +549,7 @@ BEHAVIOUR("an upload that prepare answers is not read", kNetwork) {
   }
 }
 
-BEHAVIOUR("a body beyond the limit is 413", Needs::nothing) {
+BEHAVIOUR("a body beyond the limit is 413", Needs::http) {
   const RecordedLog log;
   int ended = 0;
   Application app({}, HTTPServerOptions().set_max_body_size(100));
@@ -581,7 +581,7 @@ BEHAVIOUR("server-sent events arrive as they are sent, and their stream ends whe
   expect_equal(seen.finished, 0);
 }
 
-BEHAVIOUR("a silent event stream sends comments", Needs::nothing) {
+BEHAVIOUR("a silent event stream sends comments", Needs::http) {
   Seen seen;
   Application app;
   app.add<Ticks>("/", std::ref(seen), Duration(5ms));

@@ -129,7 +129,7 @@ std::string between(std::string_view text, std::string_view before, std::string_
 
 // ---- arguments
 
-BEHAVIOUR("of several arguments of one name the last counts, without spaces around it", Needs::nothing) {
+BEHAVIOUR("of several arguments of one name the last counts, without spaces around it", Needs::http) {
   Application app;
   app.add<Arguments>("/");
   co_await app.listen(kUrl);
@@ -137,7 +137,7 @@ BEHAVIOUR("of several arguments of one name the last counts, without spaces arou
   expect_equal(reply.body, "2|none|[1][2]");
 }
 
-BEHAVIOUR("an argument that is missing, or that is no text, is 400", Needs::nothing) {
+BEHAVIOUR("an argument that is missing, or that is no text, is 400", Needs::http) {
   const RecordedLog log;
   Application app;
   app.add<Arguments>("/");
@@ -151,7 +151,7 @@ BEHAVIOUR("an argument that is missing, or that is no text, is 400", Needs::noth
 }
 
 BEHAVIOUR("arguments of the query and of a form are kept apart, and together where both are asked for",
-          Needs::nothing) {
+          Needs::http) {
   Application app;
   app.add<Arguments>("/");
   co_await app.listen(kUrl);
@@ -161,7 +161,7 @@ BEHAVIOUR("arguments of the query and of a form are kept apart, and together whe
   expect_equal(plain.body, "query|none|query");
 }
 
-BEHAVIOUR("a multipart form has fields and files, and a malformed one is 400", Needs::nothing) {
+BEHAVIOUR("a multipart form has fields and files, and a malformed one is 400", Needs::http) {
   const RecordedLog log;
   Application app;
   app.add<Arguments>("/");
@@ -179,7 +179,7 @@ BEHAVIOUR("a multipart form has fields and files, and a malformed one is 400", N
 
 // ---- cookies
 
-BEHAVIOUR("a cookie is read, set once however often it is set, and cleared", Needs::nothing) {
+BEHAVIOUR("a cookie is read, set once however often it is set, and cleared", Needs::http) {
   Application app;
   app.add<Cookies>("/");
   co_await app.listen(kUrl);
@@ -195,7 +195,7 @@ BEHAVIOUR("a cookie is read, set once however often it is set, and cleared", Nee
 }
 
 #if TWINLOOP_HAVE_SIGNATURES
-BEHAVIOUR("a signed cookie comes back, a changed one does not", Needs::nothing) {
+BEHAVIOUR("a signed cookie comes back, a changed one does not", Needs::http) {
   Application app(ApplicationSettings().set_cookie_secret(kSecret));
   app.add<Signed>("/");
   co_await app.listen(kUrl);
@@ -210,7 +210,7 @@ BEHAVIOUR("a signed cookie comes back, a changed one does not", Needs::nothing) 
 }
 #endif
 
-BEHAVIOUR("signed cookies without a secret are an error that says so", Needs::nothing) {
+BEHAVIOUR("signed cookies without a secret are an error that says so", Needs::http) {
   const RecordedLog log;
   Application app;
   app.add<Signed>("/");
@@ -222,7 +222,7 @@ BEHAVIOUR("signed cookies without a secret are an error that says so", Needs::no
 
 // ---- forged requests
 
-BEHAVIOUR("what changes something needs the token of the cookie, wherever it is carried", Needs::nothing) {
+BEHAVIOUR("what changes something needs the token of the cookie, wherever it is carried", Needs::http) {
   const RecordedLog log;
   Application app(ApplicationSettings().set_xsrf_cookies(true));
   app.add<Forms>("/");
@@ -252,7 +252,7 @@ BEHAVIOUR("what changes something needs the token of the cookie, wherever it is 
   expect_equal(nothing_there.status, 404);
 }
 
-BEHAVIOUR("a page's token is masked anew each time and the cookie is set once", Needs::nothing) {
+BEHAVIOUR("a page's token is masked anew each time and the cookie is set once", Needs::http) {
   Application app(ApplicationSettings().set_xsrf_cookies(true));
   app.add<Forms>("/");
   co_await app.listen(kUrl);
@@ -265,7 +265,7 @@ BEHAVIOUR("a page's token is masked anew each time and the cookie is set once", 
 
 // ---- who asks
 
-BEHAVIOUR("a stranger is sent to the login page, or refused where that makes no sense", Needs::nothing) {
+BEHAVIOUR("a stranger is sent to the login page, or refused where that makes no sense", Needs::http) {
   const RecordedLog log;
   Application app(ApplicationSettings().set_login_url("/login"));
   app.add<Members>("/members");
@@ -281,7 +281,7 @@ BEHAVIOUR("a stranger is sent to the login page, or refused where that makes no 
 
 // ---- ETag
 
-BEHAVIOUR("a response has an ETag, and a client that has it gets 304 without a body", Needs::nothing) {
+BEHAVIOUR("a response has an ETag, and a client that has it gets 304 without a body", Needs::http) {
   Application app;
   app.add<Tagged>("/");
   app.add<Untagged>("/untagged");
@@ -321,7 +321,7 @@ BEHAVIOUR("a response has an ETag, and a client that has it gets 304 without a b
 
 // ---- compression
 
-BEHAVIOUR("text of a KiB is compressed where the application and the client want it", Needs::nothing) {
+BEHAVIOUR("text of a KiB is compressed where the application and the client want it", Needs::http) {
   Application app(ApplicationSettings().set_compress_response(true));
   app.add<Long>("/");
   co_await app.listen(kUrl);
@@ -345,7 +345,7 @@ BEHAVIOUR("text of a KiB is compressed where the application and the client want
   expect(!picture.headers.contains("Content-Encoding") && !picture.headers.contains("Vary"), "not text");
 }
 
-BEHAVIOUR("a response in pieces is compressed piece by piece", Needs::nothing) {
+BEHAVIOUR("a response in pieces is compressed piece by piece", Needs::http) {
   Application app(ApplicationSettings().set_compress_response(true));
   app.add<Long>("/");
   co_await app.listen(kUrl);

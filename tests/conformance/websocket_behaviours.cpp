@@ -26,7 +26,7 @@ struct Carrier {
   Needs needs;
 };
 
-constexpr Carrier kCarriers[] = {{"a pair", nullptr, Needs::nothing},
+constexpr Carrier kCarriers[] = {{"a pair", nullptr, Needs::http},
                                  {"tcp", "tcp://127.0.0.1:0", Needs::tcp | Needs::listen}};
 
 struct Streams {

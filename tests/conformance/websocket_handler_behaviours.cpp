@@ -22,7 +22,7 @@ struct Place {
   Needs needs;
 };
 
-constexpr Place kPlaces[] = {{"a pair", "pair:websocket-handlers", Needs::nothing},
+constexpr Place kPlaces[] = {{"a pair", "pair:websocket-handlers", Needs::http},
                              {"tcp", "http://127.0.0.1:0", Needs::tcp | Needs::listen}};
 
 // Where a client of the application speaks WebSocket.
