@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """The table backend × behaviour, from what the test runs left behind.
 
-    behaviour_table.py NEEDS JUNIT [COLUMN=TAP ...]
+    behaviour_table.py NEEDS REPORTS [COLUMN=TAP ...]
 
-NEEDS is what `conformance --needs` prints, JUNIT the report of ctest, and each TAP the report of the behaviours in wasm.  Prints the
+NEEDS is what `conformance --needs` prints, REPORTS the folder with Catch2's JUnit report of each backend, and each TAP the report of
+the behaviours in wasm.  Prints the
 table and ends with 1 when a cell is missing that its platform could have filled, or a behaviour failed.
 """
+import pathlib
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -22,13 +24,16 @@ def read_needs(path):
     return behaviours, backends
 
 
-def read_junit(path, backends):
+def read_reports(folder, backends):
     """{(backend, behaviour): passed}"""
     cells = {}
-    for case in ElementTree.parse(path).iter("testcase"):
-        backend, _, behaviour = case.get("name").partition(": ")
-        if backend in backends and case.get("status") in ("run", "fail"):
-            cells[backend, behaviour] = case.find("failure") is None
+    for backend in backends:
+        report = pathlib.Path(folder, f"{backend}.xml")
+        if not report.exists():
+            continue  # its cells are missing, and the table says so
+        for case in ElementTree.parse(report).iter("testcase"):
+            behaviour = case.get("name").removeprefix(f"{backend}: ")
+            cells[backend, behaviour] = case.find("failure") is None and case.find("error") is None
     return cells
 
 
@@ -47,9 +52,9 @@ def cell(column, behaviour, passed, lacking):
     return "no " + ", ".join(sorted(lacking)) if lacking else "MISSING"
 
 
-def main(needs, junit, *taps):
+def main(needs, reports, *taps):
     behaviours, backends = read_needs(needs)
-    cells = read_junit(junit, backends)
+    cells = read_reports(reports, backends)
     columns = dict(backends)
     for tap in taps:
         column, _, path = tap.partition("=")

@@ -7,6 +7,9 @@ namespace {
 
 constexpr Needs kNetwork = Needs::tcp | Needs::listen;
 
+// So that a few MiB are more than all of a connection's buffers take: left alone, the system lets them grow to tens of MiB.
+SocketOptions small_buffers() { return SocketOptions().send_buffer(64 * 1024).receive_buffer(64 * 1024); }
+
 // Ends and failures are passed on, too.
 Future<void> pass(IOStream& from, IOStream& to) {
   const Result<std::uint64_t> moved = co_await as_result(pump(from, to));
@@ -52,7 +55,8 @@ Future<Ends> open_ends(const Carrier& carrier, const StreamOptions& options_of_o
   ConnectOptions connecting;
   ListenOptions listening;
   carrier.secure(connecting, listening);
-  connecting.set_stream(options_of_ours);
+  connecting.set_stream(options_of_ours).set_socket(small_buffers());
+  listening.set_socket(small_buffers());
   Listener listener = co_await listen(carrier.url, std::move(listening));
   Future<IOStream> accepting = listener.accept();
   IOStream ours = co_await connect(listener.url(), std::move(connecting));
@@ -64,13 +68,14 @@ Future<Ends> Relay::open_ends(const Carrier& carrier, const StreamOptions& optio
   ConnectOptions connecting;
   ListenOptions listening;
   carrier.secure(connecting, listening);
-  connecting.set_stream(options_of_ours);
+  connecting.set_stream(options_of_ours).set_socket(small_buffers());
+  listening.set_socket(small_buffers());
   Listener listener = co_await listen(carrier.url, std::move(listening));
-  Listener between = co_await listen("tcp://127.0.0.1:0");
+  Listener between = co_await listen("tcp://127.0.0.1:0", ListenOptions().set_socket(small_buffers()));
   Future<IOStream> accepting = listener.accept();
   Future<IOStream> connected = connect(at_port_of(carrier, between), std::move(connecting));
   near_ = co_await between.accept();
-  far_ = co_await connect("tcp://" + Url::parse(listener.url()).value().authority());
+  far_ = co_await connect("tcp://" + Url::parse(listener.url()).value().authority(), ConnectOptions().set_socket(small_buffers()));
   passing_.push_back(pass(near_, far_));
   passing_.push_back(pass(far_, near_));
   IOStream ours = co_await std::move(connected);

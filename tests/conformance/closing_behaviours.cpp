@@ -14,9 +14,9 @@ using namespace twinloop::testing;
 
 namespace {
 
-constexpr std::size_t kWanted = 1000;            // by the pending read
-constexpr std::size_t kMuch = 24 * 1024 * 1024;  // more than the kernel takes of a peer that does not read
-constexpr std::size_t kBeyond = 40 * 1024;       // more than a stream reads ahead, less than a pair and the kernel hold
+constexpr std::size_t kWanted = 1000;           // by the pending read
+constexpr std::size_t kMuch = 4 * 1024 * 1024;  // more than all buffers take of a peer that does not read
+constexpr std::size_t kBeyond = 40 * 1024;      // more than a stream reads ahead, less than a pair and the kernel hold
 
 // ---- the cells
 

@@ -78,13 +78,9 @@ Future<void> until_gone(int pid) {
   while (exists(pid)) co_await sleep_for(1ms);  // the behaviour's own limit bounds it
 }
 
-Future<void> until_no_child() {
-  siginfo_t info{};
-  while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0) co_await sleep_for(1ms);
-}
-
-Future<void> converse() {
+Future<void> converse(std::vector<int>& pids) {
   Subprocess cat(words("cat"), conversing());
+  pids.push_back(cat.pid());
   co_await cat.stdin_stream().write("hello\n");
   const std::string line = co_await cat.stdout_stream().read_until("\n");
   expect_equal(line, "hello\n");
@@ -423,11 +419,12 @@ BEHAVIOUR("fifty programs at once each tell their own status", kPrograms) {
 
 BEHAVIOUR("whatever step a conversation with a program is cancelled at, neither a program nor a descriptor is left",
           kPrograms) {
-  co_await converse();
+  std::vector<int> pids;
+  co_await converse(pids);
   const std::vector<int> before = open_descriptors();
-  const std::size_t cancelled = co_await cancel_everywhere(&converse);
+  const std::size_t cancelled = co_await cancel_everywhere([&] { return converse(pids); });
   expect(cancelled > 2, "it was cancelled in between");
-  co_await until_no_child();
+  for (const int pid : pids) co_await until_gone(pid);
   expect(open_descriptors() == before, "the same descriptors");
 }
 
