@@ -137,7 +137,7 @@ void IOLoop::configure(std::string_view backend) {
 std::vector<BackendInfo> IOLoop::available_backends() {
   std::vector<BackendInfo> all;
   for (const detail::BackendEntry& entry : detail::builtin_backends()) {
-    all.push_back({std::string(entry.name), entry.available(), entry.name == "browser"});
+    all.push_back({std::string(entry.name), entry.available(), entry.hosted, entry.capabilities});
   }
   return all;
 }

@@ -75,7 +75,8 @@ Future<Ends> Relay::open_ends(const Carrier& carrier, const StreamOptions& optio
   Future<IOStream> accepting = listener.accept();
   Future<IOStream> connected = connect(at_port_of(carrier, between), std::move(connecting));
   near_ = co_await between.accept();
-  far_ = co_await connect("tcp://" + Url::parse(listener.url()).value().authority(), ConnectOptions().set_socket(small_buffers()));
+  far_ = co_await connect("tcp://" + Url::parse(listener.url()).value().authority(),
+                          ConnectOptions().set_socket(small_buffers()));
   passing_.push_back(pass(near_, far_));
   passing_.push_back(pass(far_, near_));
   IOStream ours = co_await std::move(connected);

@@ -23,8 +23,7 @@ using namespace twinloop;
 using testing::Behaviour;
 using testing::Needs;
 
-constexpr Needs kManual = Needs::stop_token | Needs::http;
-constexpr Needs kNative = Needs::tcp | Needs::listen | Needs::fds | Needs::threads | Needs::signals | Needs::stop_token | Needs::http;
+constexpr Needs kSystem = Needs::tcp | Needs::listen | Needs::fds | Needs::threads | Needs::signals;
 
 struct Driver {
   std::string name;
@@ -42,12 +41,15 @@ std::function<void(const Behaviour&)> own_loop(std::unique_ptr<Backend> (*make)(
 
 std::vector<Driver> drivers() {
   std::vector<Driver> all;
-  all.push_back({"manual", kManual,
-                 own_loop([] { return std::unique_ptr<Backend>(std::make_unique<testing::ManualBackend>()); })});
+  Needs best = Needs::nothing;
   for (const detail::BackendEntry& entry : detail::builtin_backends()) {
-    if (entry.available()) all.push_back({std::string(entry.name), kNative, own_loop(entry.make)});
+    if (entry.available()) all.push_back({std::string(entry.name), entry.capabilities, own_loop(entry.make)});
+    best = best | entry.capabilities;
   }
-  for (const HostedDriver& host : hosted_drivers()) all.push_back({host.name, kNative, host.run});
+  for (const HostedDriver& host : hosted_drivers()) all.push_back({host.name, best, host.run});
+  all.insert(all.begin(), {"manual", best - kSystem, own_loop([] {
+                             return std::unique_ptr<Backend>(std::make_unique<testing::ManualBackend>());
+                           })});
   const char* chosen = detail::platform_environment("TWINLOOP_BACKEND");
   if (chosen != nullptr && *chosen != '\0')
     std::erase_if(all, [&](const Driver& driver) { return driver.name != chosen; });

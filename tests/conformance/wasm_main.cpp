@@ -20,7 +20,8 @@ void print(std::string_view line) {
 Future<int> run(std::string filter) {
   IOStream terminal = co_await connect("stdio:");
   output = &terminal;
-  const int status = co_await testing::run_behaviours(testing::Needs::nothing, filter, &print);
+  const int status =
+      co_await testing::run_behaviours(IOLoop::available_backends().front().capabilities, filter, &print);
   co_await terminal.flush();
   co_return status;
 }

@@ -204,6 +204,13 @@ TEST_CASE("an unknown backend is refused with the list of those there are") {
   }
 }
 
+TEST_CASE("what a program can do on a backend is told beforehand") {
+  for (const BackendInfo& backend : IOLoop::available_backends()) {
+    CHECK(covers(backend.capabilities, Capabilities::tcp | Capabilities::listen | Capabilities::fds));
+    CHECK_FALSE(backend.hosted);
+  }
+}
+
 TEST_CASE("configure chooses the backend of the loops made from now on") {
   for (const BackendInfo& backend : IOLoop::available_backends()) {
     if (!backend.available) continue;

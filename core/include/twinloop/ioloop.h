@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "twinloop/backend.h"
+#include "twinloop/capabilities.h"
 #include "twinloop/detail/function.h"
 #include "twinloop/detail/mailbox.h"
 #include "twinloop/detail/observers.h"
@@ -30,7 +31,8 @@ class Timeout;
 struct BackendInfo {
   std::string name;
   bool available = false;  // false: built in, but this system cannot run it
-  bool hosted = false;
+  bool hosted = false;     // by the page's own event loop
+  Capabilities capabilities = Capabilities::nothing;
 };
 
 class IOLoop {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "twinloop/backend.h"
+#include "twinloop/capabilities.h"
 #include "twinloop/future.h"
 #include "twinloop/transport.h"
 
@@ -68,16 +69,7 @@ std::unique_ptr<Transport> make_faulty_transport(std::unique_ptr<Transport> belo
 
 // ---- behaviours
 
-enum class Needs : unsigned { nothing = 0, tcp = 1, listen = 2, fds = 4, threads = 8, signals = 16, stop_token = 32, http = 64 };
-constexpr Needs operator|(Needs a, Needs b) noexcept {
-  return static_cast<Needs>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
-}
-constexpr Needs operator-(Needs a, Needs b) noexcept {
-  return static_cast<Needs>(static_cast<unsigned>(a) & ~static_cast<unsigned>(b));
-}
-constexpr bool covers(Needs have, Needs need) noexcept {
-  return (static_cast<unsigned>(have) & static_cast<unsigned>(need)) == static_cast<unsigned>(need);
-}
+using Needs = Capabilities;
 
 std::string words(Needs needs, std::string_view between);
 // "tcp, threads"

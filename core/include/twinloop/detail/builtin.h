@@ -7,6 +7,7 @@
 #include <string_view>
 #include <thread>
 
+#include "twinloop/capabilities.h"
 #include "twinloop/detail/function.h"
 #include "twinloop/future.h"
 #include "twinloop/log.h"
@@ -26,6 +27,8 @@ struct BackendEntry {
   std::string_view name;
   std::unique_ptr<Backend> (*make)();
   bool (*available)() noexcept;
+  Capabilities capabilities;
+  bool hosted;
 };
 
 // A filter that turns a stream of scheme `below` into one of `scheme`.
