@@ -1,6 +1,8 @@
 // Sends back what it receives, on any number of URLs: echo_server tcp://127.0.0.1:0 ws://127.0.0.1:9000/echo
 //
 // With --threads 4 that many loops serve them, each in a thread of its own; the system deals the connections out.
+#include <unistd.h>
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,15 +57,34 @@ Future<void> serve_beside(std::vector<std::string> urls, Service service, Future
   co_await std::move(stop);
 }
 
+void check(const std::vector<std::string>& urls, bool inherits, unsigned threads) {
+  if (urls.empty() && inherits) throw Error(Errc::invalid_url, "echo_server: systemd has handed over no sockets");
+  if (urls.empty()) throw Error(Errc::invalid_url, "echo_server: tell it where to listen");
+  for (const std::string& url : urls) {
+    if (threads > 1 && url.starts_with("unix:"))
+      throw Error(Errc::not_supported, url + ": no two threads can listen there");
+  }
+}
+
+// Where another thread listens: at the port that was found, or at a descriptor of its own for a socket that somebody else opened.
+std::vector<std::string> share(const std::vector<std::string>& given, std::vector<std::string> found) {
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    if (given[i].starts_with("fd:")) found[i] = "fd:" + std::to_string(::dup(std::stoi(given[i].substr(3))));
+  }
+  return found;
+}
+
 // This thread is one of them, and the first: it finds the ports that the others share.
 Future<void> serve_urls(std::vector<std::string> urls, Service service, unsigned threads) {
   if (threads > 1) service.listening.set_reuse_port(true);
   TCPServer server = make_server(service);
-  const std::vector<std::string> real = co_await open_all(server, std::move(urls), service);
-  for (const std::string& url : real) announce(url);
+  const std::vector<std::string> found = co_await open_all(server, urls, service);
+  for (const std::string& url : found) announce(url);
   if (threads <= 1) co_return co_await server.stopped();
-  LoopThreads others(threads - 1, [real, service](unsigned, Future<void> stop) {
-    return serve_beside(real, service, std::move(stop));
+  std::vector<std::vector<std::string>> shares;
+  while (shares.size() < threads - 1) shares.push_back(share(urls, found));
+  LoopThreads others(threads - 1, [shares, service](unsigned index, Future<void> stop) {
+    return serve_beside(shares[index], service, std::move(stop));
   });
   co_await others.finished();
 }
@@ -86,7 +107,7 @@ int main(int argc, char** argv) {
     if (inherits) {
       for (const InheritedListener& listener : systemd_listeners()) urls.push_back(listener.url);
     }
-    if (urls.empty()) throw Error(Errc::invalid_url, "echo_server: tell it where to listen");
+    check(urls, inherits, threads);
     service.listening.set_proxy_protocol(behind_proxies);
     return serve_urls(urls, service, threads);
   });

@@ -25,6 +25,8 @@ Future<void> join(IOStream client, std::string target, ConnectOptions options) {
   co_await all_fail_fast(std::move(there), std::move(back));
 }
 
+bool is_secure(const std::string& url) { return url.starts_with("tls:") || url.starts_with("wss:"); }
+
 Future<void> run_proxy(std::string url, std::string target, ListenOptions listening, ConnectOptions connecting) {
   Listener listener = co_await listen(url, listening);
   announce(listener.url());
@@ -43,6 +45,9 @@ int main(int argc, char** argv) {
                  "The only authority to trust about the target, in PEM; else the system's are");
   return run_command(app, argc, argv, [&] {
     ListenOptions listening;
+    if (is_secure(url) && certificate.empty())
+      throw Error(Errc::bad_certificate, url + ": give --certificate and --key");
+    if (const Result<Url> parsed = Url::parse(target); !parsed.ok()) parsed.failure().raise();
     if (!certificate.empty()) {
       listening.set_tls(TlsServerContext(TlsOptions().identity(TlsIdentity::files(certificate, key))));
     }

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "command_line.h"
 #include "twinloop/all.h"
 #include "twinloop/process.h"
-#include "twinloop/run_main.h"
 
 using namespace twinloop;
 
@@ -33,7 +33,8 @@ Future<void> run(std::string command, std::size_t number) {
   options.lead_group();  // what the shell starts ends with it
   Running running{Subprocess(std::move(argv), options)};
   co_await show_lines(running.program.stdout_stream(), number);
-  co_await running.program.wait_for_success();
+  const int status = co_await running.program.wait_for_exit();
+  if (status != 0) throw CalledProcessError(command, status);
 }
 
 Future<void> run_all(std::vector<std::string> commands) {
@@ -43,6 +44,8 @@ Future<void> run_all(std::vector<std::string> commands) {
 }
 
 int main(int argc, char** argv) {
-  std::vector<std::string> commands(argv + 1, argv + argc);
-  return run_main([&commands] { return run_all(std::move(commands)); });
+  CLI::App app("Runs shell commands side by side, until all have ended or one has failed.", "subprocess");
+  std::vector<std::string> commands;
+  app.add_option("COMMAND", commands, "A command of the shell, as 'make -C server'")->required();
+  return run_command(app, argc, argv, [&] { return run_all(std::move(commands)); });
 }

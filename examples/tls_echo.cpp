@@ -24,7 +24,10 @@ void reload(TlsServerContext& context) {
   }
 }
 
+bool is_secure(const std::string& url) { return url.starts_with("tls:") || url.starts_with("wss:"); }
+
 Future<void> serve_echo(std::string url, std::string certificate, std::string key) {
+  if (!is_secure(url)) throw Error(Errc::invalid_url, url + ": write tls://host:port or wss://host:port/path");
   TlsServerContext context(TlsOptions().identity(TlsIdentity::files(certificate, key)));
   IOLoop::current().on_signal(SIGHUP, [&context] { reload(context); });
   Listener listener = co_await listen(url, ListenOptions().set_tls(context));

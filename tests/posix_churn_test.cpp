@@ -2,6 +2,10 @@
 #include <filesystem>
 #include <iterator>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "posix_fixtures.h"
 #include "twinloop/all.h"
 #include "twinloop/detail/pool.h"
@@ -15,16 +19,25 @@ namespace {
 
 enum class Ends { client_closes, client_aborts, server_closes };
 
-// What a process has open and its pools have given away.
+// What a process has open, and what its pools and its heap have given away.
 struct Held {
   std::ptrdiff_t descriptors;
   std::size_t blocks;
+  std::size_t heap;
 };
+
+constexpr std::size_t kOfTables = 64 * 1024;  // that grow once
+
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+std::size_t heap_bytes() { return ::mallinfo2().uordblks; }
+#else
+std::size_t heap_bytes() { return 0; }  // the sanitizers see to it
+#endif
 
 Held held() {
   namespace fs = std::filesystem;
   const fs::directory_iterator open("/dev/fd");
-  return {std::distance(begin(open), end(open)), detail::pool_stats().live};
+  return {std::distance(begin(open), end(open)), detail::pool_stats().live, heap_bytes()};
 }
 
 // Answers each byte, and is the one that ends when it is asked to.
@@ -81,7 +94,7 @@ constexpr int kConnections = 100'000;
 constexpr int kConnections = 9'000;
 #endif
 
-TEST_CASE("many connections come and go, and no descriptor and no block of memory stays") {
+TEST_CASE("many connections come and go, and no descriptor and no byte of memory stays") {
   const std::string name = each_backend();
   const int total = name == backend_names().front() ? kConnections : kConnections / 20;
   constexpr int kAtOnce = 100;
@@ -96,6 +109,7 @@ TEST_CASE("many connections come and go, and no descriptor and no block of memor
     for (int i = 0; i < connections; i += kAtOnce) co_await come_and_go(url, i, kAtOnce);
     const Held after = co_await held_when_quiet(listening);
     CHECK(after.blocks == before.blocks);
+    CHECK(after.heap <= before.heap + kOfTables);
   };
   loop.run_sync([&] { return with_timeout(100s, test(total)); });
 }

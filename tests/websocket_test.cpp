@@ -181,6 +181,7 @@ TEST_CASE("a silent peer is asked whether it is there, and one that answers may 
     }
     const Duration passed = IOLoop::current().clock() - begun;
     CHECK(passed >= 10 * 30s);
+    CHECK(passed < 10 * 30s + 1s);  // an answer begins a new period of silence
     CHECK_FALSE(ends.server.is_closed());
     co_await ends.client.write(frame(0x82, "awake"));
     const std::string text = co_await ends.server.read_bytes(5);
@@ -197,6 +198,23 @@ TEST_CASE("a peer that does not answer a ping fails the stream with idle_timeout
     CHECK(IOLoop::current().clock() - begun == 50s);
     const std::string said = co_await ends.client.read_bytes(3);
     CHECK(said == std::string(kPing) + "\x88");  // it may be there after all, and then hears why
+  });
+}
+
+TEST_CASE("a peer that takes its time to read is asked behind what waits for it, and not given up unasked") {
+  run([]() -> Future<void> {
+    Ends ends = make_asking_server();
+    const std::string bytes = pattern(500'000);
+    Future<std::string> reading = ends.server.read_some();
+    Future<void> writing = ends.server.write(bytes);
+    co_await sleep_for(45s);
+    const std::string before_ping = co_await ends.client.read_until(kPing);
+    co_await ends.client.write(frame(0x8a, ""));
+    Future<std::string> rest = ends.client.read_until_close();
+    co_await std::move(writing);
+    co_await sleep_for(25s);
+    CHECK_FALSE(reading.done());
+    CHECK_FALSE(ends.server.is_closed());
   });
 }
 

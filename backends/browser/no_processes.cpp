@@ -3,7 +3,7 @@
 
 namespace twinloop {
 
-std::optional<int> fork_processes(int, int) {
+std::optional<int> fork_processes(int, int, Duration) {
   throw Error(Errc::not_supported, "fork_processes: a browser has no processes; a native program does");
 }
 

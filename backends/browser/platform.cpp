@@ -30,6 +30,8 @@ const char* platform_environment(const char* variable) noexcept {
   return host::environment(variable, value, sizeof value) ? value : nullptr;
 }
 
+void platform_after_fork() noexcept {}
+
 bool platform_has_threads() noexcept { return false; }
 
 std::thread platform_start_thread(Function<void()>) { throw Error(Errc::not_supported, "threads, in a browser"); }

@@ -4,12 +4,14 @@
 #include <sys/wait.h>
 
 #include <cerrno>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <vector>
 
 #include "backends/posix/errno_code.h"
 #include "backends/posix/pidfd.h"
+#include "twinloop/detail/process_lock.h"
 #include "twinloop/ioloop.h"
 
 namespace twinloop::detail {
@@ -29,16 +31,16 @@ std::optional<Result<int>> collect(pid_t pid) noexcept {
   return Result<int>(exit_status_of(status));
 }
 
-std::mutex orphans_mutex;
-std::vector<pid_t> orphans;  // guarded by orphans_mutex: they outlived the loop that started them
+constinit ProcessLock orphans_lock;
+std::vector<pid_t> orphans;  // guarded by orphans_lock: they outlived the loop that started them
 
 void collect_orphans() noexcept {
-  const std::lock_guard lock(orphans_mutex);
+  const std::lock_guard lock(orphans_lock);
   std::erase_if(orphans, [](pid_t pid) { return collect(pid).has_value(); });
 }
 
 void add_orphan(pid_t pid) {
-  const std::lock_guard lock(orphans_mutex);
+  const std::lock_guard lock(orphans_lock);
   orphans.push_back(pid);
 }
 
@@ -156,6 +158,12 @@ Children::~Children() {
     forget(all_.front());
   }
   collect_orphans();
+}
+
+// A thread that has gone may have been changing the list, so it is not looked at again.
+void Children::after_fork() noexcept {
+  orphans_lock.forget_holder();
+  std::construct_at(&orphans);
 }
 
 std::unique_ptr<ChildProcess> Children::watch(pid_t pid, Signals signals) {

@@ -29,7 +29,8 @@ class Children {
   }
   // After the poller: looks at children if a SIGCHLD came.
 
-  void after_fork() noexcept { signals_.end(); }
+  static void after_fork() noexcept;
+  // In the child: those that outlived their loops are the parent's.
 
   void use_signals() noexcept { pidfds_ = false; }
   // For tests: as on a system without pidfds.

@@ -23,6 +23,9 @@ using Clock = std::chrono::steady_clock;
 constexpr Clock::duration kFirstPause = std::chrono::milliseconds(10);
 constexpr Clock::duration kLongestPause =
     std::chrono::seconds(1);  // also how long a child must live to have begun well
+constexpr Clock::duration kLongestLook = std::chrono::milliseconds(50);
+constexpr Clock::duration kAfterKill =
+    std::chrono::seconds(5);  // the system may be slow, but it is not to be argued with
 
 std::optional<int> own_task_id;
 
@@ -32,7 +35,7 @@ struct FailedChild {
 };
 
 // A child that fails as soon as it is made does so again: the pauses before new ones double until one has begun well.
-class Patience {
+class Pauses {
  public:
   void pause_after(Clock::duration lived) {
     pause_ = lived >= kLongestPause ? Clock::duration::zero() : std::clamp(2 * pause_, kFirstPause, kLongestPause);
@@ -46,6 +49,8 @@ class Patience {
 // The processes that fork_processes has made, each with its task id.
 class Family {
  public:
+  explicit Family(Clock::duration patience) noexcept : patience_(patience) {}
+
   bool start(int task);
   // True in the child.
 
@@ -54,12 +59,18 @@ class Family {
   // None when all have ended well.
 
   void end_all() noexcept;
+  // Those that do not end when they are told to are killed.
 
  private:
   struct Child {
     int task;
     Clock::time_point begun;
   };
+
+  void tell_all(int signal) const noexcept;
+  bool all_end_within(Clock::duration time) noexcept;
+
+  Clock::duration patience_;
   std::map<pid_t, Child> children_;
 };
 
@@ -105,37 +116,57 @@ std::optional<FailedChild> Family::wait_for_failure() {
 }
 
 void Family::end_all() noexcept {
-  for (const auto& [pid, child] : children_) ::kill(pid, SIGTERM);
+  tell_all(SIGTERM);
+  if (all_end_within(patience_)) return;
   for (const auto& [pid, child] : children_) {
-    while (::waitpid(pid, nullptr, 0) == -1 && errno == EINTR) {
-    }
+    log(LogLevel::warning, "child " + std::to_string(child.task) + " (process " + std::to_string(pid) +
+                               ") did not end when it was told to and is killed");
   }
-  children_.clear();
+  tell_all(SIGKILL);
+  all_end_within(kAfterKill);
+}
+
+void Family::tell_all(int signal) const noexcept {
+  for (const auto& [pid, child] : children_) ::kill(pid, signal);
+}
+
+// There is no waiting for a process with a limit that every system has.
+bool Family::all_end_within(Clock::duration time) noexcept {
+  const Clock::time_point begun = Clock::now();
+  for (Clock::duration pause = std::chrono::milliseconds(1);; pause = std::min(2 * pause, kLongestLook)) {
+    std::erase_if(children_, [](const auto& child) {
+      const pid_t ended = ::waitpid(child.first, nullptr, WNOHANG);
+      return ended == child.first || (ended == -1 && errno != EINTR);
+    });
+    const Clock::duration left = time - (Clock::now() - begun);
+    if (children_.empty() || left <= Clock::duration::zero()) return children_.empty();
+    std::this_thread::sleep_for(std::min(pause, left));
+  }
 }
 
 }  // namespace
 
 std::optional<int> task_id() noexcept { return own_task_id; }
 
-std::optional<int> fork_processes(int count, int max_restarts) {
+std::optional<int> fork_processes(int count, int max_restarts, Duration patience) {
   if (IOLoop::current_or_null() != nullptr) {
     throw Error(Errc::busy,
                 "fork_processes: this thread has a loop already, which children cannot share; call it before");
   }
   if (own_task_id) throw Error(Errc::busy, "fork_processes: this process is itself one of its children");
   if (count <= 0) count = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  Family family;
+  Family family(patience);
   for (int task = 0; task < count; ++task) {
     if (family.start(task)) return task;
   }
   int failures = 0;
-  Patience patience;
+  Pauses pauses;
   while (const std::optional<FailedChild> failed = family.wait_for_failure()) {
     if (++failures > max_restarts) {
       family.end_all();
       throw Error(Errc::limit, "fork_processes: children failed more than " + std::to_string(max_restarts) + " times");
     }
-    patience.pause_after(failed->lived);
+    pauses.pause_after(failed->lived);
     if (family.start(failed->task)) return failed->task;
   }
   return std::nullopt;

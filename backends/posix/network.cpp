@@ -170,6 +170,7 @@ Future<std::unique_ptr<DatagramSocket>> PosixNetwork::open_datagrams(const Url& 
 Future<std::unique_ptr<Transport>> PosixNetwork::connect_tcp(PosixNetwork& self, Url url,
                                                              const ConnectOptions& options) {
   const std::string what = "connect " + url.to_string();
+  if (url.port == 0) throw Error(Errc::invalid_url, what + ": which port? Write tcp://host:port");
   const Address source = source_of(what, options);
   Future<Resolution> resolving = resolve_with(self.loop_, options.resolver, url.host, url.port);
   Resolution resolution = co_await std::move(resolving);

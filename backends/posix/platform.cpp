@@ -8,6 +8,8 @@
 #include <memory>
 #include <string>
 
+#include "backends/posix/children.h"
+#include "backends/posix/signals.h"
 #include "twinloop/detail/builtin.h"
 
 namespace twinloop::detail {
@@ -75,6 +77,11 @@ bool platform_has_threads() noexcept { return true; }
 std::thread platform_start_thread(Function<void()> function) {
   const SignalsBlocked blocked;
   return std::thread(std::move(function));
+}
+
+void platform_after_fork() noexcept {
+  SignalWatch::after_fork();
+  Children::after_fork();
 }
 
 bool platform_save(const char* path, std::string_view text) noexcept {

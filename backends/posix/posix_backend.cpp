@@ -19,10 +19,4 @@ StartedProcess PosixBackend::start_process(const std::vector<std::string>& argv,
   return start_program(reactor_, children_, argv, options);
 }
 
-void PosixBackend::after_fork() noexcept {
-  children_.after_fork();
-  signals_.after_fork();
-  reactor_.after_fork();
-}
-
 }  // namespace twinloop::detail

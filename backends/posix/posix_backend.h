@@ -26,7 +26,7 @@ class PosixBackend : public Backend {
   FdWatcher* fd_watcher() noexcept override { return &handlers_; }
   Network& network() override { return *network_; }
   void attach(IOLoop& loop) override;
-  void after_fork() noexcept override;
+  void after_fork() noexcept override { reactor_.after_fork(); }
   bool on_signal(int number, Function<void()> handler) override { return signals_.set(number, std::move(handler)); }
 
   StartedProcess start_process(const std::vector<std::string>& argv, const SubprocessOptions& options) override;

@@ -19,7 +19,7 @@ struct SignalWatch::Receiver {
   std::atomic<std::uint64_t> wanted = 0;
   std::atomic<std::uint64_t> arrived = 0;
   Receiver* next = nullptr;
-  bool taken = true;  // guarded by registry_mutex
+  bool taken = true;  // guarded by registry
 };
 
 namespace {
@@ -33,8 +33,8 @@ struct Watched {
 
 std::atomic<SignalWatch::Receiver*> receivers = nullptr;
 std::atomic<unsigned> handlers_running = 0;
-std::mutex registry_mutex;
-std::array<Watched, kSignals + 1> watched;  // guarded by registry_mutex
+constinit ProcessLock registry;
+std::array<Watched, kSignals + 1> watched;  // guarded by registry
 
 std::uint64_t bit(int number) noexcept { return std::uint64_t{1} << (number - 1); }
 
@@ -51,28 +51,30 @@ extern "C" void twinloop_on_signal(int number) {
   errno = saved;
 }
 
+// What it did before is known before anything changes: a fork may come at any time.
 bool begin_watching(int number) {
-  const std::lock_guard lock(registry_mutex);
+  const std::lock_guard lock(registry);
   Watched& entry = watched[static_cast<std::size_t>(number)];
   if (entry.loops == 0) {
+    if (::sigaction(number, nullptr, &entry.former) != 0) return false;
     struct sigaction action{};
     action.sa_handler = &twinloop_on_signal;
     action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);  // unqualified: a macro on some systems
-    if (::sigaction(number, &action, &entry.former) != 0) return false;
+    if (::sigaction(number, &action, nullptr) != 0) return false;
   }
   ++entry.loops;
   return true;
 }
 
 void end_watching(int number) noexcept {
-  const std::lock_guard lock(registry_mutex);
+  const std::lock_guard lock(registry);
   Watched& entry = watched[static_cast<std::size_t>(number)];
   if (--entry.loops == 0) ::sigaction(number, &entry.former, nullptr);
 }
 
 SignalWatch::Receiver* take_receiver(Reactor& reactor) {
-  const std::lock_guard lock(registry_mutex);
+  const std::lock_guard lock(registry);
   SignalWatch::Receiver* receiver = receivers.load();
   while (receiver != nullptr && receiver->taken) receiver = receiver->next;
   if (receiver == nullptr) {
@@ -90,8 +92,13 @@ void give_back(SignalWatch::Receiver& receiver) noexcept {
   receiver.reactor.store(nullptr);
   while (handlers_running.load() != 0) std::this_thread::yield();
   receiver.arrived.store(0);
-  const std::lock_guard lock(registry_mutex);
+  const std::lock_guard lock(registry);
   receiver.taken = false;
+}
+
+bool is_watched(int number) noexcept {
+  struct sigaction action{};
+  return ::sigaction(number, nullptr, &action) == 0 && action.sa_handler == &twinloop_on_signal;
 }
 
 }  // namespace
@@ -101,14 +108,22 @@ void SignalWatch::end() noexcept {
   if (Receiver* receiver = std::exchange(receiver_, nullptr)) give_back(*receiver);
 }
 
-// No other thread is left in the child, and no other loop: what those watched would otherwise be lost on the way to them.
+ProcessLock& SignalWatch::registry_lock() noexcept { return registry; }
+
+// The threads that were here have gone, perhaps in the middle of a change, so what is watched is asked of the system.
 void SignalWatch::after_fork() noexcept {
+  registry.forget_holder();
   handlers_running.store(0);
-  end();
-  for (Receiver* each = receivers.load(); each != nullptr; each = each->next) each->reactor.store(nullptr);
+  for (Receiver* each = receivers.load(); each != nullptr; each = each->next) {
+    each->reactor.store(nullptr);
+    each->wanted.store(0);
+    each->arrived.store(0);
+    each->taken = false;
+  }
   for (int number = 1; number <= kSignals; ++number) {
     Watched& entry = watched[static_cast<std::size_t>(number)];
-    if (std::exchange(entry.loops, 0) > 0) ::sigaction(number, &entry.former, nullptr);
+    entry.loops = 0;
+    if (is_watched(number)) ::sigaction(number, &entry.former, nullptr);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "twinloop/detail/function.h"
+#include "twinloop/detail/process_lock.h"
 
 namespace twinloop::detail {
 
@@ -30,8 +31,11 @@ class SignalWatch {
   void end() noexcept;
   // Gives all signals back.
 
-  void after_fork() noexcept;
-  // In the child: gives back also those that other loops watch in the parent.  The last of the process to be told.
+  static void after_fork() noexcept;
+  // In the child, where none of the parent's loops runs: gives back all that any of them watched.
+
+  static ProcessLock& registry_lock() noexcept;
+  // For tests: held by another thread at a fork.
 
   struct Receiver;
 

@@ -1,8 +1,10 @@
 #include "twinloop/executor.h"
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -88,21 +90,21 @@ void ThreadPoolExecutor::execute(detail::Function<void()> job) {
 namespace detail {
 namespace {
 
-std::mutex process_mutex;
-// Never destroyed: a job that is running when the process ends is cut off with it.
-std::shared_ptr<Executor>* process_pool = nullptr;  // guarded by process_mutex
+// Never destroyed: a job that is running when the process ends is cut off with it.  Without a lock, which a forked child might find
+// held by a thread that it does not have.
+constinit std::atomic<std::shared_ptr<Executor>*> process_pool = nullptr;
 
 }  // namespace
 
 std::shared_ptr<Executor> process_executor() {
-  const std::lock_guard lock(process_mutex);
-  if (process_pool == nullptr) {
-    process_pool = new std::shared_ptr<Executor>(std::make_shared<ThreadPoolExecutor>());
-  }
-  return *process_pool;
+  std::shared_ptr<Executor>* known = process_pool.load(std::memory_order_acquire);
+  if (known != nullptr) return *known;
+  auto made = std::make_unique<std::shared_ptr<Executor>>(std::make_shared<ThreadPoolExecutor>());
+  if (process_pool.compare_exchange_strong(known, made.get(), std::memory_order_acq_rel)) return *made.release();
+  return *known;  // another thread's
 }
 
-void forget_process_executor() noexcept { process_pool = nullptr; }
+void forget_process_executor() noexcept { process_pool.store(nullptr, std::memory_order_relaxed); }
 
 }  // namespace detail
 }  // namespace twinloop

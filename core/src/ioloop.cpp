@@ -468,6 +468,7 @@ void IOLoop::after_fork() noexcept {
   current_loop = nullptr;
   detail::current_scheduler = nullptr;
   detail::forget_process_executor();
+  detail::platform_after_fork();
 }
 
 // What the parent's loop holds are copies: to destroy them properly would end the parent's connections.

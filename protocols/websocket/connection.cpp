@@ -56,8 +56,7 @@ WebSocketConnection::Impl::Impl(IOStream below, ConnectionSetup setup, const Web
     }
   }
   if (options.ping().interval > Duration::zero()) {
-    keep_alive_ = std::make_unique<KeepAlive>(*this, options.ping());
-    loop_.add_timer(*keep_alive_, loop_.clock() + options.ping().interval);
+    keep_alive_ = std::make_unique<KeepAlive>(loop_, options.ping(), static_cast<KeepAlive::Owner&>(*this));
   }
   pumping_ = pump(*this);
 }
@@ -108,7 +107,7 @@ void WebSocketConnection::Impl::stir() {
 void WebSocketConnection::Impl::receive(std::string_view bytes) noexcept {
   initial_ = std::string();
   rest_ = as_writable(bytes);
-  if (keep_alive_ != nullptr) note_peer();
+  if (keep_alive_ != nullptr) keep_alive_->note_peer();
 }
 
 void WebSocketConnection::Impl::advance() {
@@ -459,7 +458,7 @@ void WebSocketConnection::Impl::end(Failure failure) {
   failure_ = std::move(failure);
   CloseHook::unlink();
   if (close_timer_.scheduled()) loop_.remove_timer(close_timer_);
-  if (keep_alive_ != nullptr && keep_alive_->scheduled()) loop_.remove_timer(*keep_alive_);
+  if (keep_alive_ != nullptr) keep_alive_->stop();
   if (pending()) failure_ ? (void)fail_pending(failure_) : reserve();
   for (Promise<void>& waiter : std::exchange(closing_, {})) {
     failure_ ? waiter.set_error(failure_) : waiter.set_value();
@@ -491,25 +490,7 @@ std::uint16_t WebSocketConnection::Impl::close_code() const noexcept {
   return ended_ || peer_gone_ ? close_code::kAbnormal : 0;
 }
 
-// An answer begins a new period of silence.
-void WebSocketConnection::Impl::note_peer() noexcept {
-  KeepAlive& look = *keep_alive_;
-  look.heard = !look.asked;
-  if (!std::exchange(look.asked, false) || !look.scheduled()) return;
-  loop_.remove_timer(look);
-  loop_.add_timer(look, loop_.clock() + look.ping.interval);
-}
-
-// A peer is silent only where somebody listens: what waits in front of a message that nobody wants may be its answer.
-void WebSocketConnection::Impl::look_for_peer() {
-  if (ended_ || close_sent_) return;
-  KeepAlive& look = *keep_alive_;
-  const bool silent = !std::exchange(look.heard, false) && stream.reading();
-  const bool asked = std::exchange(look.asked, silent);
-  if (silent && asked) return refuse(close_code::kGoingAway, Errc::idle_timeout, "ping timed out");
-  if (silent) ping({}).ignore();
-  loop_.add_timer(look, loop_.clock() + (silent ? look.ping.timeout : look.ping.interval));
-}
+void WebSocketConnection::Impl::give_peer_up() { refuse(close_code::kGoingAway, Errc::idle_timeout, "ping timed out"); }
 
 // ---- PreparedMessage
 

@@ -15,6 +15,7 @@
 #include "protocols/websocket/deflate.h"
 #include "protocols/websocket/extensions.h"
 #include "protocols/websocket/frame.h"
+#include "protocols/websocket/keep_alive.h"
 #include "protocols/websocket/mask_source.h"
 #include "protocols/websocket/utf8.h"
 #include "twinloop/ioloop.h"
@@ -45,7 +46,9 @@ struct ConnectionSetup {
 
 }  // namespace detail
 
-class WebSocketConnection::Impl final : private detail::OperationBase, private detail::CloseHook {
+class WebSocketConnection::Impl final : private detail::OperationBase,
+                                        private detail::CloseHook,
+                                        private detail::KeepAlive::Owner {
  public:
   Impl(IOStream stream, detail::ConnectionSetup setup, const WebSocketOptions& options);
   ~Impl();
@@ -83,18 +86,13 @@ class WebSocketConnection::Impl final : private detail::OperationBase, private d
     Impl& owner;
   };
 
-  // Asks a silent peer whether it is still there.  Each look settles the time that has passed since the one before.
-  struct KeepAlive final : detail::Timer {
-    KeepAlive(Impl& connection, const WebSocketPing& how) noexcept : owner(connection), ping(how) {}
-    void fire() override { owner.look_for_peer(); }
-    void expire() noexcept override {}
-    Impl& owner;
-    WebSocketPing ping;
-    bool heard = false;
-    bool asked = false;
-  };
-
   void on_loop_close() noexcept override;
+
+  bool may_ask_peer() const noexcept override { return !is_closing(); }
+  bool hears_peer() const noexcept override { return stream.reading(); }  // not while a message waits that nobody wants
+  void ask_peer() override { ping({}).ignore(); }
+  void give_peer_up() override;
+
   static void on_dropped(detail::OperationBase&) noexcept {}
   static void on_deliver(detail::OperationBase& operation, FutureBase& future);
   static constexpr Hooks kReadHooks{&Impl::on_dropped, &Impl::on_deliver};
@@ -137,8 +135,6 @@ class WebSocketConnection::Impl final : private detail::OperationBase, private d
   void lose(std::error_code error);
   void end(Failure failure);
   void settle_closed();
-  void note_peer() noexcept;
-  void look_for_peer();
   void give_up_closing();
 
   IOLoop& loop_;
@@ -165,7 +161,7 @@ class WebSocketConnection::Impl final : private detail::OperationBase, private d
   std::vector<Promise<void>> closing_;
   std::string late_pong_payload_;
   CloseTimer close_timer_{*this};
-  std::unique_ptr<KeepAlive> keep_alive_;
+  std::unique_ptr<detail::KeepAlive> keep_alive_;
   std::uint16_t peer_code_ = 0;
   detail::Role role_;
   WebSocketKind message_kind_ = WebSocketKind::binary;

@@ -43,9 +43,9 @@ WebSocketTransport::WebSocketTransport(std::unique_ptr<Transport> lower, WebSock
       role_(setup.role),
       in_band_end_(setup.in_band_end) {
   lower_->set_listener(this);
-  if (setup.ping.interval <= Duration::zero()) return;
-  keep_alive_ = std::make_unique<KeepAlive>(*this, setup.ping);
-  loop_.add_timer(*keep_alive_, loop_.after(setup.ping.interval));
+  if (setup.ping.interval > Duration::zero()) {
+    keep_alive_ = std::make_unique<KeepAlive>(loop_, setup.ping, static_cast<KeepAlive::Owner&>(*this));
+  }
 }
 
 // ---- reading: raw bytes are read into the caller's memory and decoded there; payload only ever moves towards its front
@@ -67,7 +67,7 @@ IoResult WebSocketTransport::read(Bytes into) {
       continue;
     }
     if (raw.status != IoStatus::ok) return raw;
-    if (keep_alive_ != nullptr) keep_alive_->heard = true;
+    if (keep_alive_ != nullptr) keep_alive_->note_peer();
     const std::size_t count = decode(as_chars(into.first(raw.count)));
     if (held() > 0 || pong_due_ || readable_here()) send_held();
     arrange();
@@ -315,22 +315,19 @@ void WebSocketTransport::close_late() {
   send_held();
 }
 
-// A peer is silent only where somebody listens: what a slow reader leaves in the kernel may hold the answer.
-void WebSocketTransport::look_for_peer() {
-  if (close_sent_ || close_received_ || input_ended_ || failure()) return;
-  KeepAlive& look = *keep_alive_;
-  const bool silent = !std::exchange(look.heard, false) && want_read_;
-  const bool asked = std::exchange(look.asked, silent);
-  if (silent && asked) {
-    fail_input(Errc::idle_timeout, close_code::kGoingAway);
-    send_held();
-    return arrange();
-  }
-  if (silent && held() == 0) {
-    append_text(Opcode::ping, {});
-    send_held();
-  }
-  loop_.add_timer(look, loop_.after(silent ? look.ping.timeout : look.ping.interval));
+bool WebSocketTransport::may_ask_peer() const noexcept {
+  return !close_sent_ && !close_received_ && !input_ended_ && !failure();
+}
+
+void WebSocketTransport::ask_peer() {
+  append_text(Opcode::ping, {});
+  send_held();
+}
+
+void WebSocketTransport::give_peer_up() {
+  fail_input(Errc::idle_timeout, close_code::kGoingAway);
+  send_held();
+  arrange();
 }
 
 std::size_t WebSocketTransport::pending_input() const noexcept {
@@ -419,7 +416,7 @@ void WebSocketTransport::close(std::error_code reason) noexcept {
   unlink();
   listener_ = nullptr;
   if (close_timer_.scheduled()) loop_.remove_timer(close_timer_);
-  if (keep_alive_ != nullptr && keep_alive_->scheduled()) loop_.remove_timer(*keep_alive_);
+  if (keep_alive_ != nullptr) keep_alive_->stop();
   lower_->set_listener(nullptr);
   const Errc why = reason_of(reason);
   const bool parting = exchanged() || (input_failure_ && close_sent_);  // a Close goes out, whoever lets go

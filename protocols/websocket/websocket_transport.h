@@ -13,6 +13,7 @@
 
 #include "protocols/websocket/close_code.h"
 #include "protocols/websocket/frame.h"
+#include "protocols/websocket/keep_alive.h"
 #include "protocols/websocket/mask_source.h"
 #include "twinloop/ioloop.h"
 #include "twinloop/net.h"
@@ -30,7 +31,10 @@ struct WebSocketSetup {
   WebSocketPing ping;
 };
 
-class WebSocketTransport final : public Transport, private TransportListener, private TurnHook {
+class WebSocketTransport final : public Transport,
+                                 private TransportListener,
+                                 private TurnHook,
+                                 private KeepAlive::Owner {
  public:
   WebSocketTransport(std::unique_ptr<Transport> lower, WebSocketSetup setup);
   ~WebSocketTransport() override { close(Errc::local); }
@@ -62,21 +66,15 @@ class WebSocketTransport final : public Transport, private TransportListener, pr
     WebSocketTransport& owner;
   };
 
-  // Asks a silent peer whether it is still there.  Each look settles the time that has passed since the one before.
-  struct KeepAlive final : Timer {
-    KeepAlive(WebSocketTransport& transport, const WebSocketPing& how) noexcept : owner(transport), ping(how) {}
-    void fire() override { owner.look_for_peer(); }
-    void expire() noexcept override {}
-    WebSocketTransport& owner;
-    WebSocketPing ping;
-    bool heard = false;
-    bool asked = false;
-  };
-
   void on_ready(bool readable, bool writable) override;
   void on_peer_end() override;
   void on_failure(std::error_code error) override;
   void on_turn() override;
+
+  bool may_ask_peer() const noexcept override;
+  bool hears_peer() const noexcept override { return want_read_; }
+  void ask_peer() override;
+  void give_peer_up() override;
 
   IoResult receive(Bytes into);
   std::size_t decode(std::span<char> raw);
@@ -96,7 +94,6 @@ class WebSocketTransport final : public Transport, private TransportListener, pr
   IoResult send_held_bytes();
   void end_lower_output();
   void close_late();
-  void look_for_peer();
   std::size_t held() const noexcept { return held_output_.size() - held_sent_; }
 
   bool exchanged() const noexcept { return close_sent_ && close_received_; }

@@ -288,6 +288,10 @@ BEHAVIOUR("a refused port names the URL and the reason", kNetwork) {
   expect_mentions(co_await message_of(connect(url), Errc::refused), url);
 }
 
+BEHAVIOUR("connect without a port is refused, and says how to write it", kNetwork) {
+  expect_mentions(co_await message_of(connect("tcp://127.0.0.1"), Errc::invalid_url), "tcp://host:port");
+}
+
 BEHAVIOUR("a name that does not resolve is unresolved and named", kNetwork) {
   expect_mentions(co_await message_of(connect("tcp://no-such-host.invalid:1"), Errc::unresolved),
                   "no-such-host.invalid");

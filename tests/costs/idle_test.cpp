@@ -2,10 +2,13 @@
 #include <arpa/inet.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <chrono>
+#include <csignal>
 #include <fstream>
 #include <iostream>
 #include <string>
@@ -35,13 +38,13 @@ Future<void> echo(IOStream stream) {
   }
 }
 
-// As many connections as the process may have descriptors for, both ends being in it.
+// As many connections as a process may have descriptors for.
 std::size_t possible_connections() {
   rlimit files{};
   ::getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &files);
-  return std::min<std::size_t>(10'000, (files.rlim_cur - 100) / 2);
+  return std::min<std::size_t>(10'000, files.rlim_cur - 100);
 }
 
 std::size_t resident_bytes() {
@@ -69,31 +72,72 @@ detail::Descriptor connect_client(std::uint16_t port) {
 }
 
 // True once the whole message has come back.
-Future<bool> exchange(int client) {
+bool exchange(int client) {
   const std::string message(kMessage, 'x');
-  if (::send(client, message.data(), message.size(), MSG_NOSIGNAL) != ssize_t{kMessage}) co_return false;
+  if (::send(client, message.data(), message.size(), MSG_NOSIGNAL) != ssize_t{kMessage}) return false;
   std::string answer(kMessage, ' ');
-  for (int turn = 0; turn < 100'000; ++turn) {
-    if (::recv(client, answer.data(), answer.size(), MSG_DONTWAIT) == ssize_t{kMessage}) co_return answer == message;
-    co_await moment();
+  return ::recv(client, answer.data(), answer.size(), MSG_WAITALL) == ssize_t{kMessage} && answer == message;
+}
+
+struct Request {
+  std::uint16_t port;
+  std::size_t count;
+};
+
+// The other ends, in a process of their own: neither their memory nor their descriptors are the server's.
+class Clients {
+ public:
+  Clients() {
+    int ends[2];
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+    pid_ = ::fork();
+    if (pid_ == 0) hold(ends[1]);
+    ::close(ends[1]);
+    channel = "fd:" + std::to_string(ends[0]);
   }
-  co_return false;
+  ~Clients() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  Clients(const Clients&) = delete;
+  Clients& operator=(const Clients&) = delete;
+
+  std::string channel;  // takes a Request, answers 'y' when all of those have had their message back
+
+ private:
+  [[noreturn]] static void hold(int channel) {
+    std::vector<detail::Descriptor> clients;
+    Request request;
+    while (::recv(channel, &request, sizeof request, MSG_WAITALL) == ssize_t{sizeof request}) {
+      char answer = 'y';
+      for (std::size_t i = 0; i < request.count && answer == 'y'; ++i) {
+        clients.push_back(connect_client(request.port));
+        if (!exchange(clients.back().get())) answer = 'n';
+      }
+      if (::send(channel, &answer, 1, MSG_NOSIGNAL) != 1) break;
+    }
+    ::_exit(0);
+  }
+
+  pid_t pid_;
+};
+
+Future<void> add(IOStream& channel, std::uint16_t port, std::size_t count) {
+  const Request request{port, count};
+  co_await channel.write(std::string(reinterpret_cast<const char*>(&request), sizeof request));
+  const std::string answer = co_await channel.read_bytes(1);
+  REQUIRE(answer == "y");
 }
 
 // What each of so many idle connections adds to what the first one took.
-Future<Held> cost_of_each(std::size_t count) {
+Future<Held> cost_of_each(std::size_t count, std::string clients) {
+  IOStream channel = co_await connect(clients);
   Listener listener = co_await listen("tcp://127.0.0.1:0");
-  const std::string url = listener.url();
-  const auto port = static_cast<std::uint16_t>(std::stoi(url.substr(url.rfind(':') + 1)));
+  const std::uint16_t port = Url::parse(listener.url()).value().port;
   const Future<void> serving = serve(std::move(listener), echo);
-  std::vector<detail::Descriptor> clients(count + 1);
-  Held before{};
-  for (std::size_t i = 0; i <= count; ++i) {
-    clients[i] = connect_client(port);
-    const bool echoed = co_await exchange(clients[i].get());
-    if (!echoed) co_return Held{};
-    if (i == 0) before = held_now();
-  }
+  co_await add(channel, port, 1);
+  const Held before = held_now();
+  co_await add(channel, port, count);
   const Held after = held_now();
   co_return Held{(after.pool - before.pool) / count, (after.resident - before.resident) / count};
 }
@@ -107,9 +151,10 @@ TEST_CASE("the objects of an idle connection stay small") {
 }
 
 TEST_CASE("an idle connection costs at most 488 bytes, its coroutine included") {
-  IOLoop loop;
   const std::size_t count = possible_connections();
-  const Held each = loop.run_sync(&cost_of_each, count);
+  const Clients clients;
+  IOLoop loop;
+  const Held each = loop.run_sync(std::chrono::seconds(60), &cost_of_each, count, clients.channel);
   std::cout << "idle connections: " << count << "; bytes of each: " << each.pool + kSlot << " (" << each.resident
             << " of resident memory)\n";
   REQUIRE(each.pool > 0);

@@ -111,22 +111,27 @@ test('four threads serve one port, and each connection is whole', async () => {
   assert.equal(await many.stop(), 0);
 });
 
-test('a socket that a supervisor opened is served', async () => {
-  const listener = net.createServer().listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  const { port } = listener.address();
-  const child = spawn('/bin/sh', ['-c', 'LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=echo exec "$0" --systemd', bin('echo_server')],
-    { stdio: ['ignore', 'pipe', 'inherit', listener._handle.fd] });
-  const ended = once(child, 'close');
-  const [line] = await within(once(child.stdout, 'data'), 'the server listens');
-  listener.close();
-  assert.equal(String(line), `listening tcp://127.0.0.1:${port}\n`);
-  const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
-  socket.end('handed over');
-  assert.equal(String(await within(all(socket), 'the echo')), 'handed over');
-  child.kill('SIGTERM');
-  assert.deepEqual(await within(ended, 'the server ends'), [0, null]);
-});
+for (const threads of [1, 3]) {
+  test(`a socket that a supervisor opened is served, by ${threads} of ours`, async () => {
+    const listener = net.createServer().listen(0, '127.0.0.1');
+    await once(listener, 'listening');
+    const { port } = listener.address();
+    const script = `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=echo exec "$0" --systemd --threads ${threads}`;
+    const child = spawn('/bin/sh', ['-c', script, bin('echo_server')], { stdio: ['ignore', 'pipe', 'inherit', listener._handle.fd] });
+    const ended = once(child, 'close');
+    const [line] = await within(once(child.stdout, 'data'), 'the server listens');
+    listener.close();
+    assert.equal(String(line), `listening tcp://127.0.0.1:${port}\n`);
+    const clients = Array.from({ length: 100 }, async (_, i) => {
+      const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+      socket.end(`handed over ${i}`);
+      assert.equal(String(await all(socket)), `handed over ${i}`);
+    });
+    await within(Promise.all(clients), 'all the echoes');
+    child.kill('SIGTERM');
+    assert.deepEqual(await within(ended, 'the server ends'), [0, null]);
+  });
+}
 
 test('1,000 sockets at once, each with its own bytes', async () => {
   const clients = Array.from({ length: 1000 }, async (_, i) => {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -147,7 +148,7 @@ class Subprocess {
   std::unique_ptr<ChildProcess> child_;
 };
 
-std::optional<int> fork_processes(int count, int max_restarts = 100);
+std::optional<int> fork_processes(int count, int max_restarts = 100, Duration patience = std::chrono::seconds(10));
 // Makes `count` processes of this one (0: one for each processor).  Each of them goes on from here with its task id, 0 to
 // count - 1.  The original process stays inside until all of them have ended with status 0, and then gets no value.  A child that
 // fails or is ended by a signal is replaced by a new one with the same task id: at once if it had run for a second, else after a
@@ -159,7 +160,8 @@ std::optional<int> fork_processes(int count, int max_restarts = 100);
 //
 // Call it before this thread has a loop, and before other threads exist, because only the calling one lives on in the children.
 // Throws Error(busy) when there is a loop, Error(not_supported) in a browser, and in the original process Error(limit) after
-// more than `max_restarts` failures; the other children are then told to end (SIGTERM) and waited for.
+// more than `max_restarts` failures, or the system's reason when it can make no process; the other children are then told to
+// end (SIGTERM), and those that have not after `patience` are killed.
 
 std::optional<int> task_id() noexcept;
 // That of this process, if fork_processes made it.

@@ -70,6 +70,9 @@ bool platform_has_threads() noexcept;
 std::thread platform_start_thread(Function<void()> function);
 // A thread that no signal handler runs on.
 
+void platform_after_fork() noexcept;
+// In a forked child: what the process has beside its loops (signals that they watch) is as if there had never been one.
+
 bool platform_save(const char* path, std::string_view text) noexcept;
 // Writes a file; false when it could not.  In a browser the host's `save(path, text)` does what it likes with it.
 

@@ -1,0 +1,401 @@
+// Processes made by forking: their numbers, what comes of those that fail, and a port that they serve together.
+#include <arpa/inet.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <cstdio>
+#include <map>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "backends/posix/descriptor.h"
+#include "backends/posix/signals.h"
+#include "tests/posix_fixtures.h"
+#include "twinloop/process.h"
+#include "twinloop/tcpserver.h"
+
+namespace {
+
+using namespace twinloop;
+using namespace twinloop::detail;
+using namespace twinloop::testing;
+using namespace std::chrono_literals;
+
+bool wait_readable(int fd) {
+  pollfd waiting{fd, POLLIN, 0};
+  return ::poll(&waiting, 1, 20'000) == 1;
+}
+
+// What the processes report, a few bytes each, to the test.
+struct Reports {
+  Reports() { REQUIRE(make_pipe(reading, writing)); }
+
+  void say(char what) const { say_bytes(&what, 1); }
+  void say_pid() const {
+    const pid_t pid = ::getpid();
+    say_bytes(&pid, sizeof pid);
+  }
+  void say_bytes(const void* bytes, std::size_t count) const {
+    [[maybe_unused]] const auto written = ::write(writing.get(), bytes, count);
+  }
+
+  pid_t next_pid() const {
+    pid_t pid = -1;
+    if (!wait_readable(reading.get()) || ::read(reading.get(), &pid, sizeof pid) != ssize_t{sizeof pid}) return -1;
+    return pid;
+  }
+  std::string all() const {
+    char bytes[256];
+    const ssize_t count = ::read(reading.get(), bytes, sizeof bytes);
+    std::string text(bytes, static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+    std::sort(text.begin(), text.end());
+    return text;
+  }
+
+  Descriptor reading;
+  Descriptor writing;
+};
+
+constexpr int kLimit = 77;  // the status of a process that fails with Errc::limit
+
+// A process that runs the function and ends with its result; gone with this object, and so are those that it has forked.
+class Program {
+ public:
+  template <class F>
+  explicit Program(F function) {
+    std::fflush(nullptr);  // or the child would print it again
+    pid_ = ::fork();
+    if (pid_ == 0) ::_exit(run_alone(function));
+    ::setpgid(pid_, pid_);
+  }
+  ~Program() {
+    if (pid_ <= 0) return;
+    ::kill(-pid_, SIGKILL);
+    status();
+  }
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  int status() {
+    int status = 0;
+    ::waitpid(std::exchange(pid_, 0), &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+ private:
+  template <class F>
+  static int run_alone(F& function) {
+    ::setpgid(0, 0);
+    ::signal(SIGTERM, SIG_DFL);  // Catch2 reports it as a failed test
+    try {
+      return function();
+    } catch (const Error& error) {
+      return error.reason() == Errc::limit ? kLimit : 98;
+    } catch (...) {
+      return 97;
+    }
+  }
+
+  pid_t pid_ = -1;
+};
+
+template <class F>
+int status_of(F function) {
+  return Program(function).status();
+}
+
+Future<int> echo_a_word() {
+  const std::vector<std::string> argv{"sh", "-c", "echo $((20 + 1))"};
+  Subprocess echo(argv, SubprocessOptions().set_stdout(Stdio::stream()));
+  const std::string word = co_await echo.stdout_stream().read_until("\n");
+  co_return std::stoi(word);
+}
+
+}  // namespace
+
+TEST_CASE("fork_processes makes that many, each with its task id, and the first one returns when all have ended") {
+  const Reports reports;
+  const int status = status_of([&reports] {
+    const std::optional<int> task = fork_processes(3);
+    if (!task) {
+      reports.say('p');
+      return task_id() ? 1 : 42;
+    }
+    if (task_id() != task) return 1;
+    reports.say(static_cast<char>('0' + *task));
+    return 0;
+  });
+  CHECK(status == 42);
+  CHECK(reports.all() == "012p");
+}
+
+TEST_CASE("a process that fails or is killed is replaced by one with the same task id") {
+  const Reports reports;
+  Descriptor tickets_reading;
+  Descriptor tickets_writing;
+  REQUIRE(make_pipe(tickets_reading, tickets_writing));
+  REQUIRE(::write(tickets_writing.get(), "fk", 2) == 2);  // one is to fail, one to be killed
+  const int status = status_of([&] {
+    const LogHandler former = set_log_handler([](LogLevel, std::string_view, const Location&) {});
+    const std::optional<int> task = fork_processes(2);
+    set_log_handler(former);
+    if (!task) return 42;
+    reports.say(static_cast<char>('0' + *task));
+    char ticket = 0;
+    if (*task == 1 && ::read(tickets_reading.get(), &ticket, 1) == 1) {
+      if (ticket == 'k') ::raise(SIGKILL);
+      return 3;
+    }
+    return 0;
+  });
+  CHECK(status == 42);
+  CHECK(reports.all() == "0111");
+}
+
+TEST_CASE("after too many failures fork_processes gives up and ends the others") {
+  const Reports reports;
+  const int status = status_of([&reports] {
+    set_log_handler([](LogLevel, std::string_view, const Location&) {});
+    const std::optional<int> task = fork_processes(2, 3);
+    if (!task) return 1;
+    if (*task == 0) {
+      ::pause();  // until it is told to end
+      return 1;
+    }
+    reports.say('x');
+    return 9;
+  });
+  CHECK(status == kLimit);
+  CHECK(reports.all() == "xxxx");
+}
+
+TEST_CASE("a forked process has a loop of its own, and starts programs on it") {
+  const std::string name = each_backend();
+  const int status = status_of([&name] {
+    if (!fork_processes(2)) return 42;
+    IOLoop loop(make(name));
+    return run(loop, echo_a_word()) == 21 ? 0 : 1;
+  });
+  CHECK(status == 42);
+}
+
+TEST_CASE("a process that does not end when it is told to is killed") {
+  const Reports pids;
+  const Reports readiness;
+  const int status = status_of([&] {
+    set_log_handler([](LogLevel, std::string_view, const Location&) {});
+    const std::optional<int> task = fork_processes(2, 0, 20ms);
+    if (!task) return 1;
+    if (*task == 1) return wait_readable(readiness.reading.get()) ? 9 : 1;
+    ::signal(SIGTERM, SIG_IGN);
+    pids.say_pid();
+    readiness.say('r');
+    for (;;) ::pause();
+  });
+  CHECK(status == kLimit);
+  CHECK(::kill(pids.next_pid(), 0) == -1);
+}
+
+// ---- one port
+
+namespace {
+
+// A socket of this host's at any free port; without `listening` it only keeps the port for others that share it.
+Descriptor open_port(bool listening, std::string& url) {
+  Descriptor fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  REQUIRE(::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  REQUIRE(::bind(fd.get(), generic, length) == 0);
+  REQUIRE(::getsockname(fd.get(), generic, &length) == 0);
+  if (listening) REQUIRE(::listen(fd.get(), 128) == 0);
+  url = "tcp://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  return fd;
+}
+
+// Says which process this is; "end" ends it in order, "die" does not.
+Future<void> say_who(IOStream stream, Promise<void>& end) {
+  co_await stream.write(std::to_string(::getpid()) + "\n");
+  const std::optional<std::string> order = co_await stream.next_line();
+  if (order == "die") ::_exit(3);
+  if (order == "end") end.set_value();
+}
+
+Future<void> serve_until_told(std::string url, const Reports& pids) {
+  Promise<void> end;
+  Future<void> ended = end.get_future();
+  TCPServer server([&end](IOStream stream) { return say_who(std::move(stream), end); });
+  co_await server.listen(std::move(url), ListenOptions().set_reuse_port(true));
+  pids.say_pid();
+  co_await std::move(ended);
+}
+
+// So many processes that serve what `url` says.
+auto family(int count, std::string backend, std::string url, const Reports& pids) {
+  return [=, &pids] {
+    const LogHandler former = set_log_handler([](LogLevel, std::string_view, const Location&) {});
+    const std::optional<int> task = fork_processes(count);
+    set_log_handler(former);
+    if (!task) return 42;
+    IOLoop loop(make(backend));
+    run(loop, serve_until_told(url, pids));
+    return 0;
+  };
+}
+
+struct Client {
+  IOStream stream;
+  pid_t server;
+};
+
+Future<Client> ask_who(std::string url) {
+  IOStream stream = co_await connect(std::move(url));
+  const std::string pid = co_await stream.read_until("\n");
+  co_return Client{std::move(stream), std::stoi(pid)};
+}
+
+Future<void> tell(Client& client, std::string order) {
+  co_await client.stream.write(order + "\n");
+  co_await client.stream.peer_ended();
+}
+
+// Cannot serve while this lives.
+class Stopped {
+ public:
+  explicit Stopped(pid_t pid) noexcept : pid_(pid) { ::kill(pid_, SIGSTOP); }
+  ~Stopped() { ::kill(pid_, SIGCONT); }
+  Stopped(const Stopped&) = delete;
+  Stopped& operator=(const Stopped&) = delete;
+
+ private:
+  pid_t pid_;
+};
+
+// The system decides whom a connection goes to, by its two ports.
+Future<void> meet_both(std::string url) {
+  std::map<pid_t, Client> met;
+  for (int i = 0; i < 1000 && met.size() < 2; ++i) {
+    Client client = co_await ask_who(url);
+    const pid_t server = client.server;
+    met.emplace(server, std::move(client));
+  }
+  CHECK(met.size() == 2);
+  for (auto& [pid, client] : met) co_await tell(client, "end");
+}
+
+Future<Client> meet_one(std::string url, pid_t serving, pid_t other) {
+  const Stopped stopped(other);
+  Client client = co_await ask_who(std::move(url));
+  CHECK(client.server == serving);
+  co_return client;
+}
+
+Future<void> meet_each_alone(std::string url, pid_t first, pid_t second) {
+  Client one = co_await meet_one(url, first, second);
+  Client two = co_await meet_one(url, second, first);
+  co_await tell(one, "end");
+  co_await tell(two, "end");
+}
+
+Future<void> outlive_one(std::string url) {
+  Client first = co_await ask_who(url);
+  co_await tell(first, "die");
+  Client second = co_await ask_who(url);  // it may come while nobody is there
+  CHECK(second.server != first.server);
+  co_await tell(second, "end");
+}
+
+}  // namespace
+
+TEST_CASE("forked processes that listen on one port each serve a part of its connections") {
+  const std::string name = each_backend();
+  const Reports pids;
+  std::string url;
+  const Descriptor kept = open_port(false, url);
+  Program program(family(2, name, url, pids));
+  REQUIRE(pids.next_pid() > 0);
+  REQUIRE(pids.next_pid() > 0);
+  IOLoop loop(make(name));
+  run(loop, meet_both(url));
+  CHECK(program.status() == 42);
+}
+
+TEST_CASE("forked processes share a listener that was open before, and each of them serves") {
+  const std::string name = each_backend();
+  const Reports pids;
+  std::string url;
+  const Descriptor listener = open_port(true, url);
+  Program program(family(2, name, "fd:" + std::to_string(listener.get()), pids));
+  const pid_t first = pids.next_pid();
+  const pid_t second = pids.next_pid();
+  REQUIRE(first > 0);
+  REQUIRE(second > 0);
+  IOLoop loop(make(name));
+  run(loop, meet_each_alone(url, first, second));
+  CHECK(program.status() == 42);
+}
+
+TEST_CASE("a process that dies while it serves is replaced, and the listener loses nobody") {
+  const std::string name = each_backend();
+  const Reports pids;
+  std::string url;
+  const Descriptor listener = open_port(true, url);
+  Program program(family(1, name, "fd:" + std::to_string(listener.get()), pids));
+  IOLoop loop(make(name));
+  run(loop, outlive_one(url));
+  CHECK(program.status() == 42);
+}
+
+// ---- forking beside other threads
+
+TEST_CASE("a forked child without a loop is ended by a signal that another thread's loop watches in the parent") {
+  IOLoop watching(make(each_backend()));
+  watching.on_signal(SIGUSR1, [] {});
+  std::thread other([] {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      IOLoop::after_fork();
+      ::raise(SIGUSR1);
+      ::_exit(0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    CHECK((WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1));
+  });
+  other.join();
+  watching.on_signal(SIGUSR1, {});
+}
+
+TEST_CASE("a child that was forked while another thread changed the list of signals can use signals") {
+  const std::string name = each_backend();
+  SignalWatch::registry_lock().lock();  // as if by another thread: nobody will unlock it in the child
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(20);  // not for ever
+    IOLoop::after_fork();
+    IOLoop loop(make(name));
+    int told = 0;
+    loop.on_signal(SIGUSR1, [&] {
+      ++told;
+      loop.stop();
+    });
+    ::raise(SIGUSR1);
+    loop.start();
+    ::_exit(told == 1 ? 0 : 1);
+  }
+  SignalWatch::registry_lock().unlock();
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+}
