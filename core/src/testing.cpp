@@ -165,7 +165,8 @@ std::string_view file_name(const char* path) noexcept {
 std::string words(Needs needs, std::string_view between) {
   static constexpr std::pair<Needs, const char*> kWords[] = {
       {Needs::tcp, "tcp"},         {Needs::listen, "listen"},   {Needs::fds, "fds"},
-      {Needs::threads, "threads"}, {Needs::signals, "signals"}, {Needs::stop_token, "std::stop_token"}, {Needs::http, "http"}};
+      {Needs::threads, "threads"}, {Needs::signals, "signals"}, {Needs::stop_token, "std::stop_token"},
+      {Needs::http, "http"}};
   std::string text;
   for (const auto& [need, word] : kWords) {
     if (covers(needs, need)) text.append(text.empty() ? "" : between).append(word);

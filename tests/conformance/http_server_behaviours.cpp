@@ -124,8 +124,7 @@ BEHAVIOUR("HTTP: for HTTP/1.0 an answer without a length ends with the connectio
   expect_equal(reply.body, "one, two");
 }
 
-BEHAVIOUR("HTTP: HEAD gets the headers of GET and no body, whole or chunked, and the connection goes on",
-          Needs::http) {
+BEHAVIOUR("HTTP: HEAD gets the headers of GET and no body, whole or chunked, and the connection goes on", Needs::http) {
   Site site([](HTTPServerRequest& request) {
     return request.uri() == "/whole" ? answer_hello(request) : answer_piecewise(request);
   });

@@ -24,7 +24,8 @@ using testing::Behaviour;
 using testing::Needs;
 
 constexpr Needs kManual = Needs::stop_token | Needs::http;
-constexpr Needs kNative = Needs::tcp | Needs::listen | Needs::fds | Needs::threads | Needs::signals | Needs::stop_token | Needs::http;
+constexpr Needs kNative =
+    Needs::tcp | Needs::listen | Needs::fds | Needs::threads | Needs::signals | Needs::stop_token | Needs::http;
 
 struct Driver {
   std::string name;

@@ -150,8 +150,7 @@ BEHAVIOUR("an argument that is missing, or that is no text, is 400", Needs::http
   expect_equal(controls.body, "x y z\tt|none|[x y z\tt]");
 }
 
-BEHAVIOUR("arguments of the query and of a form are kept apart, and together where both are asked for",
-          Needs::http) {
+BEHAVIOUR("arguments of the query and of a form are kept apart, and together where both are asked for", Needs::http) {
   Application app;
   app.add<Arguments>("/");
   co_await app.listen(kUrl);

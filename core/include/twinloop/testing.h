@@ -68,7 +68,16 @@ std::unique_ptr<Transport> make_faulty_transport(std::unique_ptr<Transport> belo
 
 // ---- behaviours
 
-enum class Needs : unsigned { nothing = 0, tcp = 1, listen = 2, fds = 4, threads = 8, signals = 16, stop_token = 32, http = 64 };
+enum class Needs : unsigned {
+  nothing = 0,
+  tcp = 1,
+  listen = 2,
+  fds = 4,
+  threads = 8,
+  signals = 16,
+  stop_token = 32,
+  http = 64
+};
 constexpr Needs operator|(Needs a, Needs b) noexcept {
   return static_cast<Needs>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
 }
