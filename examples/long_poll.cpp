@@ -4,7 +4,8 @@
 //   curl http://127.0.0.1:8888/wait          waits; end it with ^C, kill -9, or close the page's tab
 //   curl -d text=hello http://127.0.0.1:8888/say
 //
-// A client that vanishes without a word, its cable pulled, is noticed by TCP's keep-alive: here after 10 to 16 seconds.
+// A client that vanishes without a word, its cable pulled, is noticed by TCP's keep-alive: here after 16 seconds of silence, or as
+// --keep-alive says.
 #include <cstdio>
 #include <string>
 #include <utility>
@@ -97,14 +98,21 @@ class Wait : public RequestHandler {
   int number_;
 };
 
-Future<void> serve_board(std::string url, std::string certificate, std::string key) {
+struct Patience {
+  unsigned idle = 10;  // seconds of silence, then the client is asked
+  unsigned interval = 2;
+  unsigned count = 3;  // times, then it has gone
+};
+
+Future<void> serve_board(std::string url, std::string certificate, std::string key, Patience patience) {
   Board board;
   Application app;
   app.add<Page>("/");
   app.add<Say>("/say", std::ref(board));
   app.add<Wait>("/wait", std::ref(board));
   ListenOptions options;
-  options.set_socket(SocketOptions().keep_alive(10s, 2s, 3));
+  options.set_socket(SocketOptions().keep_alive(std::chrono::seconds(patience.idle),
+                                                std::chrono::seconds(patience.interval), patience.count));
   if (!certificate.empty()) {
     options.set_tls(TlsServerContext(TlsOptions().identity(TlsIdentity::files(certificate, key))));
   }
@@ -118,5 +126,12 @@ int main(int argc, char** argv) {
   app.add_option("URL", url, "Where to listen, as http://127.0.0.1:8888 or https://127.0.0.1:0")->required();
   app.add_option("--certificate", certificate, "For https: the certificate and those above it, in PEM");
   app.add_option("--key", key, "For https: its private key, in PEM");
-  return run_command(app, argc, argv, [&] { return serve_board(url, certificate, key); });
+  Patience patience;
+  app.add_option("--keep-alive", patience.idle,
+                 "After how many seconds of silence a client is asked whether it is there")
+      ->check(CLI::Range(1, 86400));
+  app.add_option("--interval", patience.interval, "After how many more it is asked again")->check(CLI::Range(1, 3600));
+  app.add_option("--probes", patience.count, "How often it is asked before it counts as gone")
+      ->check(CLI::Range(1, 100));
+  return run_command(app, argc, argv, [&] { return serve_board(url, certificate, key, patience); });
 }

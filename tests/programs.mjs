@@ -17,11 +17,14 @@ export function within(promise, what) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-// Starts a server and waits for as many `listening URL` lines as it has listeners.
+// Starts a server and waits for as many `listening URL` lines as it has listeners.  said(pattern) waits for another line of it, and
+// gives the match.
 export async function startServer(name, args, listeners) {
   const server = spawn(bin(name), args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const urls = [];
+  const lines = [];
   let text = '';
+  let told = () => {};
   const listening = new Promise((done, fail) => {
     server.once('exit', (status) => fail(new Error(`${name} ended with status ${status} before it listened`)));
     server.stdout.on('data', (chunk) => {
@@ -30,13 +33,25 @@ export async function startServer(name, args, listeners) {
         const line = text.slice(0, end);
         text = text.slice(end + 1);
         if (line.startsWith('listening ')) urls.push(line.slice('listening '.length));
+        else lines.push(line);
         if (urls.length === listeners) done();
       }
+      told();
     });
   });
   await within(listening, `${name} starts`);
   return {
     urls,
+    said(pattern) {
+      const found = new Promise((done) => {
+        told = () => {
+          const line = lines.find((each) => pattern.test(each));
+          if (line !== undefined) done(pattern.exec(line));
+        };
+        told();
+      });
+      return within(found, `${name} says ${pattern}`);
+    },
     async stop() {
       const ended = once(server, 'exit');
       server.kill('SIGTERM');

@@ -6,6 +6,7 @@
 
 #include "backends/posix/errno_code.h"
 #include "backends/posix/socket.h"
+#include "twinloop/detail/files.h"
 #include "twinloop/ioloop.h"
 
 namespace twinloop::detail {
@@ -65,6 +66,16 @@ IoResult FdTransport::write(std::span<const ConstBytes> pieces) {
   if (!blocked(errno)) return fail(errno);
   maybe_writable_ = false;
   return IoResult::would_block();
+}
+
+// A short count may be the file's fault: only would_block says that the socket is full.
+IoResult FdTransport::write_file(OpenFile& file, std::uint64_t offset, std::size_t most) {
+  if (!socket_) return IoResult::failed(Errc::local);
+  if (error_ != 0) return fail(error_);
+  if (!maybe_writable_ && trusts_flag(Interest::write)) return IoResult::would_block();
+  const IoResult result = file.send_to(socket_.get(), offset, most);
+  if (result.status == IoStatus::would_block) maybe_writable_ = false;
+  return result;
 }
 
 IoResult FdTransport::shutdown_write() {

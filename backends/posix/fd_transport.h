@@ -21,6 +21,7 @@ class FdTransport final : public Pooled, public Transport, private FdListener {
 
   IoResult read(Bytes into) override;
   IoResult write(std::span<const ConstBytes> pieces) override;
+  IoResult write_file(OpenFile& file, std::uint64_t offset, std::size_t most) override;
   IoResult shutdown_write() override;
   void close(std::error_code reason) noexcept override;
   void want(bool read, bool write) override;

@@ -11,6 +11,7 @@
 
 #include "backends/posix/descriptor.h"
 #include "backends/posix/errno_code.h"
+#include "backends/posix/send_file.h"
 
 namespace twinloop::detail {
 namespace {
@@ -105,6 +106,10 @@ FileFacts facts_of(const struct stat& status) noexcept {
 class PosixFile final : public OpenFile {
  public:
   PosixFile(Descriptor fd, const FileFacts& facts) noexcept : OpenFile(facts), fd_(std::move(fd)) {}
+
+  IoResult send_to(int socket, std::uint64_t offset, std::size_t most) noexcept override {
+    return send_from_file(socket, fd_.get(), offset, most);
+  }
 
   Result<std::size_t> read_at(std::uint64_t offset, std::span<char> into) noexcept override {
     std::size_t total = 0;

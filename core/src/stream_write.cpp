@@ -121,6 +121,27 @@ Future<void> StreamImpl::wait_output(Awaited awaited) {
   return all.output.emplace_back(OutputWaiter{Promise<void>(), awaited, all.sent + queued()}).promise.get_future();
 }
 
+IoResult StreamImpl::send_file(OpenFile& file, std::uint64_t offset, std::size_t most) {
+  if (const std::error_code refusal = write_refusal(0, 0)) return IoResult::failed(refusal);
+  if (unsent() > 0) return IoResult::would_block();
+  const IoResult result = transport_->write_file(file, offset, most);
+  if (result.status == IoStatus::error) on_failure(result.error);
+  if (result.status == IoStatus::would_block) write_blocked_ = true;
+  if (result.status == IoStatus::ok) note_bytes();
+  return result;
+}
+
+Future<void> StreamImpl::may_send() {
+  if (is_closed()) return Future<void>::failed(reason_.code());
+  Future<void> done = wait_output(Awaited::flushed);
+  if (write_blocked_) {
+    update_interest();
+  } else {
+    send_output();
+  }
+  return done;
+}
+
 Future<void> StreamImpl::flush() {
   if (is_closed()) return Future<void>::failed(reason_.code());
   Future<void> done = wait_output(Awaited::flushed);

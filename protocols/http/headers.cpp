@@ -16,6 +16,8 @@ constexpr std::array<bool, 256> make_token_table() {
 }
 constexpr std::array<bool, 256> kToken = make_token_table();
 
+constexpr std::size_t kUsually = 8;  // fields
+
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 void check(std::string_view name, std::string_view value) {
@@ -64,6 +66,7 @@ std::string_view trim_http_space(std::string_view text) noexcept {
 }
 
 HTTPHeaders::Field& HTTPHeaders::append_unchecked() {
+  if (fields_.capacity() == 0) fields_.reserve(kUsually);
   if (size_ == fields_.size()) fields_.emplace_back();
   Field& field = fields_[size_++];
   field.name.clear();

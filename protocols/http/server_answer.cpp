@@ -4,6 +4,7 @@
 
 #include "protocols/http/date_line.h"
 #include "protocols/http/server_connection.h"
+#include "twinloop/detail/files.h"
 
 namespace twinloop::detail {
 namespace {
@@ -146,7 +147,8 @@ std::optional<Failure> HTTPServerConnection::begin_answer(int status, const HTTP
   Given given;
   if (std::optional<Failure> wrong = look_at(headers, given)) return wrong;
   if (std::optional<Failure> wrong = choose_framing(status, given, whole)) return wrong;
-  if (given.close || service_->draining || answer_ == Answer::until_close || !body_is_short()) keep_ = false;
+  if (given.close || service_->draining || answer_ == Answer::until_close) keep_ = false;
+  if (whole ? !body_is_short() : body_is_refused()) keep_ = false;
   format_head(status, reason, headers, given);
   return std::nullopt;
 }
@@ -190,6 +192,17 @@ Future<void> HTTPServerConnection::write(std::string_view bytes) {
   out_.append("\r\n");
   const std::array<std::string_view, 3> pieces = {out_, bytes, "\r\n"};
   return stream_.write(std::span<const std::string_view>(pieces));
+}
+
+Future<void> HTTPServerConnection::write_file(std::shared_ptr<OpenFile> file, std::uint64_t offset,
+                                              std::uint64_t size) {
+  if (const std::error_code refusal = write_refusal()) return Future<void>::failed(refusal);
+  if (answer_ != Answer::fixed || finished_) {
+    return Future<void>::failed(misuse("write_file() outside of one with a Content-Length"));
+  }
+  if (size > left_) return fail_answer("more than its Content-Length");
+  left_ -= size;
+  return is_head_ ? Future<void>::ready() : send_file(stream_, std::move(file), offset, size);
 }
 
 Future<void> HTTPServerConnection::finish() {

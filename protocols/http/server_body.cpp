@@ -123,9 +123,14 @@ Future<std::string> HTTPServerConnection::body() {
   }
 }
 
+// It does not come, or nobody knows whether it does.
+bool HTTPServerConnection::body_is_refused() const noexcept {
+  return !body_ended_ && (expects_continue_ || body_status_ != 0);
+}
+
 bool HTTPServerConnection::body_is_short() const noexcept {
   if (body_ended_) return true;
-  return !expects_continue_ && body_status_ == 0 && head_.content_length.value_or(0) <= received_ + kSkipped;
+  return !body_is_refused() && head_.content_length.value_or(0) <= received_ + kSkipped;
 }
 
 // For the sake of the requests behind it.

@@ -232,6 +232,7 @@ void HTTPServerConnection::set_close_function(Function<void()> callback) {
 }
 
 void HTTPServerConnection::cancel_when_client_goes() {
+  if (detached_) throw Error(Errc::protocol, "cancel_when_client_goes() behind detach()");
   cancel_ = true;
   watch_client(service_->options.half_closing_clients() == HalfClosingClients::wait);
 }

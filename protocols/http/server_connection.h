@@ -90,6 +90,7 @@ class HTTPServerConnection final : public ListNode, private OperationBase, priva
   Future<void> respond(int status, const HTTPHeaders& headers, std::string body);
   Future<void> write_headers(int status, const HTTPHeaders& headers, std::string_view reason);
   Future<void> write(std::string_view bytes);
+  Future<void> write_file(std::shared_ptr<OpenFile> file, std::uint64_t offset, std::uint64_t size);
   Future<void> flush();
   Future<void> finish();
   void write_continue();
@@ -118,6 +119,7 @@ class HTTPServerConnection final : public ListNode, private OperationBase, priva
   void refuse(int status, std::string_view why);
   void answer_error(int status, std::string_view why);
   void lose_answer();
+  bool body_is_refused() const noexcept;
   bool body_is_short() const noexcept;
 
   struct Given;

@@ -54,6 +54,10 @@ Future<void> HTTPServerRequest::write_headers(int status, const HTTPHeaders& hea
   return connection_.write_headers(status, headers, reason);
 }
 Future<void> HTTPServerRequest::write(std::string_view bytes) { return connection_.write(bytes); }
+Future<void> HTTPServerRequest::write_file(std::shared_ptr<detail::OpenFile> file, std::uint64_t offset,
+                                           std::uint64_t size) {
+  return connection_.write_file(std::move(file), offset, size);
+}
 Future<void> HTTPServerRequest::flush() { return connection_.flush(); }
 Future<void> HTTPServerRequest::finish() { return connection_.finish(); }
 void HTTPServerRequest::write_continue() { connection_.write_continue(); }

@@ -22,6 +22,9 @@ class ProxiedTransport final : public Transport, private TurnHook {
 
   IoResult read(Bytes into) override;
   IoResult write(std::span<const ConstBytes> pieces) override { return lower_->write(pieces); }
+  IoResult write_file(OpenFile& file, std::uint64_t offset, std::size_t most) override {
+    return lower_->write_file(file, offset, most);
+  }
   IoResult flush() override { return lower_->flush(); }
   std::size_t pending_input() const noexcept override { return initial_input_.size() + lower_->pending_input(); }
   std::size_t pending_output() const noexcept override { return lower_->pending_output(); }

@@ -124,7 +124,7 @@ void ApplicationCore::begin(RequestHandler& handler, HTTPServerRequest& request,
   for (std::string& argument : state.path_args) argument = url_unescape(argument, false);
   handler.clear();
   if (entry.traits.wants_drain) draining_.push_back(state);
-  if (entry.cancel_on_close) request.cancel_when_client_goes();
+  if (entry.cancel_on_close) handler.set_cancel_on_connection_close(true);
 }
 
 // on_finish means that the response was handed over: who asked for one of the two is waited for, and nobody else.

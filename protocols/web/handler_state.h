@@ -12,6 +12,7 @@
 #include "protocols/web/path_pattern.h"
 #include "protocols/web/xsrf.h"
 #include "twinloop/detail/list.h"
+#include "twinloop/detail/pool.h"
 #include "twinloop/request_handler.h"
 #include "twinloop/web.h"
 
@@ -20,7 +21,7 @@ namespace twinloop::detail {
 class ApplicationCore;
 
 // The handlers that are told of a drain are in their application's list.
-struct HandlerState : ListNode {
+struct HandlerState : Pooled, ListNode {
   HandlerState(ApplicationCore& core, HTTPServerRequest& r, const RouteEntry& entry) noexcept
       : application(core), request(r), route(entry) {}
 
@@ -47,8 +48,9 @@ struct HandlerState : ListNode {
   bool headers_written = false;
   bool finished = false;
   bool detached = false;
-  bool broken = false;  // headers promised what did not come
-  bool ended = false;   // on_finish or on_connection_close was called
+  bool cancels = false;  // when the client goes
+  bool broken = false;   // headers promised what did not come
+  bool ended = false;    // on_finish or on_connection_close was called
 };
 
 }  // namespace twinloop::detail

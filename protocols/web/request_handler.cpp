@@ -78,6 +78,7 @@ Future<void> RequestHandler::data_received(std::string_view) {
   return Future<void>::failed(
       Failure(Errc::not_supported, "data_received: this handler does not take its body in pieces"));
 }
+void RequestHandler::data_ended() {}
 void RequestHandler::on_finish() {}
 void RequestHandler::on_connection_close() {}
 void RequestHandler::on_drain() {}
@@ -117,7 +118,7 @@ Future<void> RequestHandler::receive() {
   while (!state_->finished) {
     const Result<std::optional<std::string_view>> chunk = co_await as_result(request().next_chunk());
     if (!chunk.ok()) co_await detail::Fail(body_failure(chunk.failure()));
-    if (!chunk.peek()) co_return;
+    if (!chunk.peek()) co_return data_ended();
     co_await data_received(*chunk.peek());
   }
 }
@@ -172,8 +173,12 @@ std::string RequestHandler::reverse(const detail::RouteCall& call) const {
 }
 
 void RequestHandler::set_cancel_on_connection_close(bool cancel) {
-  if (cancel) request().cancel_when_client_goes();
+  if (!cancel) return;
+  state_->cancels = true;
+  if (!state_->detached) request().cancel_when_client_goes();
 }
+
+bool RequestHandler::cancels_on_connection_close() const noexcept { return state_->cancels; }
 
 IOStream RequestHandler::detach(std::string& leftover) {
   IOStream stream = request().detach(leftover);

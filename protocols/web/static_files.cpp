@@ -35,21 +35,13 @@ class Opened {
 
 // ---- in the executor
 
-Result<std::string> read_piece(const File& file, std::uint64_t offset, std::uint64_t size) {
-  std::string piece(static_cast<std::size_t>(size), '\0');
-  const Result<std::size_t> count = file->read_at(offset, piece);
-  if (!count.ok()) return count.failure();
-  if (count.peek() != piece.size()) return Failure(Errc::truncated, "the file became shorter while it was sent");
-  return piece;
-}
-
 Result<Opened> open_file(const std::string& folder, const std::string& path, bool read_short_ones) {
   Result<std::unique_ptr<OpenFile>> file = detail::platform_open_beneath(folder, path);
   if (!file.ok()) return file.failure();
   Opened opened(std::move(*file));
   const detail::FileFacts& facts = opened.file()->facts();
   if (!read_short_ones || facts.kind != FileKind::regular || facts.size > kPiece) return opened;
-  Result<std::string> content = read_piece(opened.file(), 0, facts.size);
+  Result<std::string> content = detail::read_piece(*opened.file(), 0, facts.size);
   if (!content.ok()) return content.failure();
   opened.content() = std::move(*content);
   return opened;
@@ -111,7 +103,7 @@ bool StaticFileHandler::answers_with_a_part() const {
 
 Future<void> StaticFileHandler::get() {
   std::string path = path_args().empty() ? std::string() : path_args().front();
-  if (path.ends_with('/')) {
+  if (path.ends_with('/') || (path.empty() && request().path().ends_with('/'))) {
     if (default_filename_.empty()) co_return co_await send_error(403);
     path += default_filename_;
   }
@@ -189,23 +181,36 @@ Future<void> StaticFileHandler::serve(const std::string& path, File file, std::s
   co_await send(std::move(file), answer.range);
 }
 
-// The next piece is read while the one before it goes out.
 Future<void> StaticFileHandler::send(File file, const ByteRange& range) {
-  const std::uint64_t end = range.first + range.size;
-  std::uint64_t at = range.first;
-  IOLoop& loop = IOLoop::current();
-  Future<Result<std::string>> next = loop.run_in_executor(&read_piece, file, at, std::min(kPiece, end - at));
   co_await flush();
+  if (headers().contains("Content-Length")) {
+    co_await request().write_file(std::move(file), range.first, range.size);
+  } else {
+    co_await send_compressed(std::move(file), range);
+  }
+  co_await finish();
+}
+
+// The next piece is read while the one before it goes out.
+Future<void> StaticFileHandler::send_compressed(File file, const ByteRange& range) {
+  const std::uint64_t end = range.first + range.size;
+  const auto read_later = [&file, end](std::uint64_t at) {
+    const auto read = [](const File& from, std::uint64_t offset, std::uint64_t size) {
+      return detail::read_piece(*from, offset, size);
+    };
+    return IOLoop::current().run_in_executor(read, file, at, std::min(kPiece, end - at));
+  };
+  std::uint64_t at = range.first;
+  Future<Result<std::string>> next = read_later(at);
   while (at < end) {
     Result<std::string> piece = co_await std::move(next);
     if (!piece.ok()) co_await detail::Fail(piece.failure());
     at += piece->size();
     next = Future<Result<std::string>>();
-    if (at < end) next = loop.run_in_executor(&read_piece, file, at, std::min(kPiece, end - at));
+    if (at < end) next = read_later(at);
     write(std::move(*piece));
     co_await flush();
   }
-  co_await finish();
 }
 
 }  // namespace twinloop

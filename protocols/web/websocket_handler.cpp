@@ -132,8 +132,9 @@ Future<void> WebSocketHandler::run_open() { co_await open(); }
 Future<void> WebSocketHandler::run_message(WebSocketMessage message) { co_await on_message(std::move(message)); }
 
 Future<bool> WebSocketHandler::succeeded(Future<void> work) {
+  work_ = std::move(work);
   busy_ = true;
-  const Result<> done = co_await as_result(std::move(work));
+  const Result<> done = co_await as_result(std::move(work_));
   busy_ = false;
   if (done.ok()) co_return true;
   if (is_ordinary_end(done.error()) && connection_.is_closing()) co_return true;  // the next read says how it ended
@@ -144,7 +145,9 @@ Future<bool> WebSocketHandler::succeeded(Future<void> work) {
 
 Future<void> WebSocketHandler::tell_of_the_end() {
   co_await connection_.closed();
-  if (busy_) tell_close();
+  if (!busy_) co_return;
+  tell_close();
+  if (cancels_on_connection_close()) work_ = Future<void>();
 }
 
 void WebSocketHandler::tell_close() noexcept {

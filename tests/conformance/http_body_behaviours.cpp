@@ -258,6 +258,39 @@ BEHAVIOUR("HTTP body: a long one that nobody read costs the connection, and the 
   expect_equal(reply.headers.get("Connection"), "close");
 }
 
+BEHAVIOUR("HTTP body: a long one that is read behind the beginning of the answer keeps the connection", kNetwork) {
+  const auto echo = [](HTTPServerRequest& request) -> Future<void> {
+    co_await request.write_headers(200, HTTPHeaders());
+    std::size_t size = 0;
+    while (const auto chunk = co_await request.next_chunk()) size += chunk->size();
+    co_await request.write(std::to_string(size));
+    co_await request.finish();
+  };
+  Site site(echo);
+  RawClient client = co_await site.open(kTcp);
+  for (int i = 0; i < 2; ++i) {
+    const Reply reply = co_await client.ask(post("/", std::string(1'000'000, 'x')));
+    expect_equal(reply.body, "1000000");
+    expect(!reply.headers.contains("Connection"), "it is not the last");
+  }
+}
+
+BEHAVIOUR(
+    "HTTP body: a long one that nobody read behind a streamed answer costs the connection, and the answer arrives",
+    kNetwork) {
+  const auto ignore = [](HTTPServerRequest& request) -> Future<void> {
+    co_await request.write_headers(200, HTTPHeaders());
+    co_await request.write("whole");
+    co_await request.finish();
+  };
+  Site site(ignore);
+  RawClient client = co_await site.open(kTcp);
+  const Reply reply = co_await client.ask(post("/", std::string(1'000'000, 'x')));
+  expect_equal(reply.body, "whole");
+  const std::string rest = co_await client.rest();
+  expect_equal(rest, "");
+}
+
 BEHAVIOUR("HTTP body: an endless chunked one that nobody reads is not read for ever", kNetwork) {
   Site site(answer_at_once);
   RawClient client = co_await site.open(kTcp);

@@ -371,6 +371,30 @@ BEHAVIOUR("a name goes where the client's resolver says, and IPv6 addresses go i
   expect(six.peek().requests()[0].has("Host: [::1]:"), six.peek().requests()[0].head);
 }
 
+BEHAVIOUR("a client's connections come from the address that its options name, redirects, too", kNetwork) {
+  std::vector<std::string> peers;
+  const auto tell = [&peers](IOStream& stream) -> Future<void> {
+    peers.push_back(stream.peer_address());
+    const RawRequest request = co_await read_request(stream);
+    std::string answer = ok_with("well", "Connection: close\r\n");
+    if (request.has("GET /again ")) answer.replace(9, 6, "302 Found\r\nLocation: /");
+    co_await stream.write(std::move(answer));
+  };
+  ScriptedServer server = co_await ScriptedServer::talking(tell);
+  ConnectOptions connecting;
+  connecting.set_source("127.0.0.2");
+  AsyncHTTPClient client(HTTPClientOptions().set_connect(connecting));
+  const HTTPResponse answer = co_await client.fetch(server.request("/again"));
+  expect_equal(answer.body, "well");
+  expect_equal(peers.size(), 2u);
+  for (const std::string& peer : peers) expect(peer.starts_with("tcp://127.0.0.2:"), peer);
+  connecting.set_source("192.0.2.1");  // nobody's
+  AsyncHTTPClient nowhere(HTTPClientOptions().set_connect(connecting));
+  const Result<HTTPResponse> none = co_await as_result(nowhere.fetch(server.request("/")));
+  expect(!none.ok() && none.failure().message().find("192.0.2.1") != std::string::npos,
+         none.ok() ? "it went" : none.failure().message());
+}
+
 BEHAVIOUR("URLs that are none are refused with what is wrong", Needs::http) {
   co_await expect_message(fetch("example.org"), Errc::invalid_url, "write http://host/path");
   co_await expect_message(fetch("ftp://example.org/"), Errc::invalid_url, "only http and https");

@@ -104,6 +104,27 @@ BEHAVIOUR("the client's options say whom to trust where the request does not", k
   expect_equal(response.status, 200);
 }
 
+BEHAVIOUR("a server that wants a certificate of its clients gets the request's, and refuses who has none", kNetwork) {
+  const tls_test::Issued ours = tls_test::authority().issue(tls_test::Wish("a client"));
+  const TlsServerContext strict(
+      tls_test::server_options().add_authority(tls_test::authority().certificate()).verify(TlsVerify::required));
+  ScriptedServer server =
+      co_await ScriptedServer::answering(tell, "tls://127.0.0.1:0", ListenOptions().set_tls(strict));
+  AsyncHTTPClient client;
+  const RecordedLog log;  // the server's, of the one that it refuses
+  const Result<HTTPResponse> stranger = co_await as_result(client.fetch(server.request().set_tls(trusting())));
+  expect(stranger.reason() == Errc::bad_certificate, stranger.ok() ? "it was let in" : stranger.failure().message());
+  const TlsClientContext identified(tls_test::client_options().identity(ours.identity()));
+  HTTPRequest request = server.request("/secret");
+  request.set_tls(identified);
+  const HTTPResponse answer = co_await client.fetch(request);
+  expect_equal(answer.body, "GET /secret HTTP/1.1");
+  const HTTPResponse again = co_await client.fetch(request);
+  expect(again.times.reused, "the same connection");
+  const Result<HTTPResponse> other = co_await as_result(client.fetch(server.request().set_tls(trusting())));
+  expect(!other.ok(), "nobody else goes over that one");
+}
+
 BEHAVIOUR("http where https is spoken, and the other way round, are clear errors", kNetwork) {
   ScriptedServer secure = co_await secure_server();
   const auto complain = [](IOStream& stream) -> Future<void> {

@@ -17,6 +17,7 @@ namespace {
 
 const std::string kUrl = "pair:files";
 constexpr Needs kFiles = Needs::threads | Needs::fds;
+constexpr Needs kNetwork = kFiles | Needs::tcp | Needs::listen;
 
 // A folder of its own, which goes with it.
 class Site {
@@ -196,6 +197,9 @@ BEHAVIOUR("a directory is its default file, behind a slash", kFiles) {
   co_await site.app.listen(kUrl);
   const WebReply with_slash = co_await get_from("/site/docs/");
   expect_equal(with_slash.body, "<p>docs</p>");
+  site.write("index.html", "<p>root</p>");
+  const WebReply root = co_await get_from("/site/");
+  expect_equal(root.body, "<p>root</p>");
   const WebReply without = co_await get_from("/site/docs");
   expect_equal(without.status, 301);
   expect_equal(without.header("Location"), "/site/docs/");
@@ -241,6 +245,60 @@ BEHAVIOUR("a file that becomes shorter while it is sent is not taken for a whole
   co_await client.read_until("\r\n\r\n");
   fs::resize_file(site.folder() + "/large.bin", 1000);
   const Result<std::string> body = co_await as_result(client.read_bytes(4'000'000));
+  expect(!body.ok(), "the connection is cut");
+  expect(log.mentions("became shorter"), log.text());
+}
+
+BEHAVIOUR("a large file arrives whole over TCP, where the system may send it, and so does a range, on one connection",
+          kNetwork) {
+  Site site;
+  const std::string content = pattern_of(3'000'003);
+  site.write("large.bin", content);
+  IOStream client = co_await connect(stream_url(co_await site.app.listen("http://127.0.0.1:0")));
+  for (int i = 0; i < 2; ++i) {
+    const WebReply whole = co_await ask(client, request("GET", "/static/large.bin"));
+    expect_equal(whole.header("Content-Length"), "3000003");
+    expect(whole.body == content, "every byte");
+    const WebReply head = co_await ask(client, request("HEAD", "/static/large.bin"));
+    expect_equal(head.header("Content-Length"), "3000003");
+    const WebReply part = co_await ask(client, request("GET", "/static/large.bin", "Range: bytes=65535-2000000\r\n"));
+    expect_equal(part.status, 206);
+    expect(part.body == content.substr(65535, 2000000 - 65535 + 1), "every byte of the range");
+    const WebReply last = co_await ask(client, request("GET", "/static/large.bin", "Range: bytes=-1\r\n"));
+    expect_equal(last.body, content.substr(content.size() - 1));
+  }
+}
+
+BEHAVIOUR("a large file to a client that goes over TCP ends there, and the next client gets it", kNetwork) {
+  const RecordedLog log;
+  Site site;
+  const std::string content = pattern_of(30'000'000);
+  site.write("large.bin", content);
+  const std::string url = stream_url(co_await site.app.listen("http://127.0.0.1:0"));
+  for (const bool reset : {false, true}) {
+    IOStream client = co_await connect(url);
+    co_await client.write(request("GET", "/static/large.bin"));
+    const std::string first = co_await client.read_bytes(200'000);
+    if (reset)
+      client.abort();
+    else
+      client.close();
+    while (site.app.server().stats().active > 0) co_await sleep_for(1ms);
+  }
+  expect_equal(log.count(LogLevel::error), 0);
+  const WebReply whole = co_await fetch(url, request("GET", "/static/large.bin"));
+  expect(whole.body == content, "every byte");
+}
+
+BEHAVIOUR("a file that becomes shorter while it is sent over TCP is not taken for a whole one", kNetwork) {
+  const RecordedLog log;
+  Site site;
+  site.write("large.bin", pattern_of(30'000'000));
+  IOStream client = co_await connect(stream_url(co_await site.app.listen("http://127.0.0.1:0")));
+  co_await client.write(request("GET", "/static/large.bin"));
+  co_await client.read_until("\r\n\r\n");
+  fs::resize_file(site.folder() + "/large.bin", 1000);
+  const Result<std::string> body = co_await as_result(client.read_bytes(30'000'000));
   expect(!body.ok(), "the connection is cut");
   expect(log.mentions("became shorter"), log.text());
 }

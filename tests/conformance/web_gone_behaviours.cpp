@@ -7,6 +7,7 @@
 #include "carriers.h"
 #include "fixtures.h"
 #include "twinloop/event_stream.h"
+#include "twinloop/upload_handler.h"
 #include "web_fixtures.h"
 
 using namespace std::chrono_literals;
@@ -102,6 +103,56 @@ class Uploads : public Watched {
   }
 };
 
+// Says what came of a form, part by part.
+class Parts : public UploadHandler {
+ public:
+  explicit Parts(Seen& seen) : seen_(seen) {}
+  MultipartLimits upload_limits() override {
+    MultipartLimits limits;
+    limits.max_part_size = 100'000;
+    limits.max_parts = 3;
+    return limits;
+  }
+  Future<void> begin_part(const MultipartPart& part) override {
+    ++seen_.begun;
+    co_await moment();
+    story_ += part.name + (part.filename ? "=" + *part.filename : "") + ":";
+    size_ = 0;
+  }
+  Future<void> receive_part(std::string_view bytes) override {
+    ++seen_.chunks;
+    expect(!busy_, "one piece at a time");
+    busy_ = true;
+    co_await moment();
+    busy_ = false;
+    size_ += bytes.size();
+  }
+  Future<void> end_part() override {
+    ++seen_.ended;
+    story_ += std::to_string(size_) + ";";
+    co_return;
+  }
+  Future<void> post() override { return finish(story_); }
+  void on_finish() override { ++seen_.finished; }
+  void on_connection_close() override {
+    ++seen_.closed;
+    seen_.reason = request().close_reason();
+  }
+
+ private:
+  Seen& seen_;
+  std::string story_;
+  std::size_t size_ = 0;
+  bool busy_ = false;
+};
+
+const std::string kFormType = "Content-Type: multipart/form-data; boundary=1234\r\n";
+
+std::string part_of(std::string_view name, std::size_t size) {
+  std::string part = "--1234\r\nContent-Disposition: form-data; name=" + std::string(name) + "\r\n\r\n";
+  return part.append(size, 'x').append("\r\n");
+}
+
 // Sends more than anybody takes.
 class Floods : public Watched {
  public:
@@ -162,6 +213,7 @@ Future<Served> serve_over(const Carrier& carrier, Seen& seen) {
   served.app.add<Waits>("/wait", std::ref(seen));
   served.app.add<Cancelled>("/cancelled", std::ref(seen));
   served.app.add<Uploads>("/upload", std::ref(seen));
+  served.app.add<Parts>("/parts", std::ref(seen));
   served.app.add<Floods>("/flood", std::ref(seen));
   served.app.add<SaysMuch>("/large", std::ref(seen));
   ListenOptions listening;
@@ -205,6 +257,12 @@ Future<void> uploading(IOStream& client, const Seen& seen) {
   co_await until(seen.begun, 1);
 }
 
+Future<void> within_a_part(IOStream& client, const Seen& seen) {
+  const std::string form = part_of("a", 5) + part_of("b", 1000) + "--1234--";
+  co_await client.write(request("POST", "/parts", kFormType, form).substr(0, 500));
+  co_await until(seen.begun, 2);
+}
+
 Future<void> in_a_stuck_flush(IOStream& client, const Seen& seen) {
   co_await client.write(request("GET", "/flood"));
   int before = -1;
@@ -219,12 +277,13 @@ Future<void> answered_but_not_sent(IOStream& client, const Seen& seen) {
   co_await until(seen.begun, 1);
 }
 
-constexpr std::array<Place, 7> kPlaces = {{
+constexpr std::array<Place, 8> kPlaces = {{
     {"waits", &waiting},
     {"is to be cancelled", &cancelled},
     {"waits in front of pipelined bytes", &with_pipelined_bytes},
     {"waits behind keep-alive", &behind_keep_alive},
     {"is in the middle of an upload", &uploading},
+    {"is in the middle of a form's part", &within_a_part},
     {"is in a flush that is stuck", &in_a_stuck_flush},
     {"has its answer, which it does not take,", &answered_but_not_sent},
 }};
@@ -531,6 +590,51 @@ BEHAVIOUR("pieces of a compressed upload arrive decompressed", Needs::http) {
   const WebReply reply =
       co_await fetch("pair:upload", request("POST", "/", kHeaders, gzipped(std::string(100'000, 'x'))));
   expect_equal(reply.body, "prepare 100000");
+}
+
+BEHAVIOUR("the parts of a form arrive as they come, and the verb behind the last", Needs::http) {
+  Seen seen;
+  Application app;
+  app.add<Parts>("/", std::ref(seen));
+  co_await app.listen("pair:parts");
+  const std::string body = part_of("a", 100'000) + part_of("b; filename=x.txt", 0) + part_of("c", 5) + "--1234--";
+  const WebReply whole = co_await fetch("pair:parts", request("POST", "/", kFormType, body));
+  expect_equal(whole.body, "a:100000;b=x.txt:0;c:5;");
+  IOStream client = co_await connect("pair:parts");
+  const std::string bytes = request("POST", "/", kFormType, part_of("a", 3) + part_of("b", 4) + "--1234--");
+  seen = Seen();
+  co_await client.write(std::string_view(bytes).substr(0, bytes.size() - 50));
+  co_await until(seen.ended, 1);
+  co_await client.write(std::string_view(bytes).substr(bytes.size() - 50));
+  const WebReply slow = co_await read_reply(client);
+  expect_equal(slow.body, "a:3;b:4;");
+  co_await until(seen.finished, 1);
+}
+
+BEHAVIOUR("a form in parts that is malformed is 400, one beyond its limits 413, and its verb is not called",
+          Needs::http) {
+  const RecordedLog log;
+  Seen seen;
+  Application app;
+  app.add<Parts>("/", std::ref(seen));
+  co_await app.listen("pair:parts");
+  const auto status = [](std::string type, std::string body) -> Future<int> {
+    const WebReply reply = co_await fetch("pair:parts", request("POST", "/", type, body));
+    co_return reply.status;
+  };
+  const int no_type = co_await status("", part_of("a", 1) + "--1234--");
+  const int no_end = co_await status(kFormType, part_of("a", 1));
+  const int no_body = co_await status(kFormType, "");
+  const int no_name = co_await status(kFormType, "--1234\r\nX: y\r\n\r\n\r\n--1234--");
+  const int large = co_await status(kFormType, part_of("a", 100'001) + "--1234--");
+  const int many =
+      co_await status(kFormType, part_of("a", 1) + part_of("a", 1) + part_of("a", 1) + part_of("a", 1) + "--1234--");
+  expect_equal(no_type, 400);
+  expect_equal(no_end, 400);
+  expect_equal(no_body, 400);
+  expect_equal(no_name, 400);
+  expect_equal(large, 413);
+  expect_equal(many, 413);
 }
 
 BEHAVIOUR("an upload that prepare answers is not read", kNetwork) {

@@ -108,6 +108,35 @@ class Waits : public WebSocketHandler {
   bool in_open_;
 };
 
+// Waits for what does not come, unless its client goes.
+class DropsItself : public WebSocketHandler {
+ public:
+  DropsItself(Notes& notes, bool in_open) : notes_(notes), in_open_(in_open) {}
+  Future<void> open() override {
+    if (in_open_) co_await wait();
+    notes_.told += "open ";
+  }
+  Future<void> on_message(WebSocketMessage) override { return wait(); }
+  void on_close() override { notes_.told += "on_close "; }
+
+ private:
+  struct Frame {
+    explicit Frame(Notes& all) : notes(all) {}
+    Frame(const Frame&) = delete;
+    Frame& operator=(const Frame&) = delete;
+    ~Frame() { notes.told += "dropped "; }
+    Notes& notes;
+  };
+  Future<void> wait() {
+    const Frame frame(notes_);
+    set_cancel_on_connection_close(true);
+    notes_.told += "waits ";
+    co_await sleep_for(1h);
+  }
+  Notes& notes_;
+  bool in_open_;
+};
+
 class FailsToOpen : public WebSocketHandler {
  public:
   explicit FailsToOpen(bool later) : later_(later) {}
@@ -239,6 +268,21 @@ Future<void> notice_the_gone(const Place& place) {
   }
 }
 
+Future<void> drop_for_the_gone(const Place& place) {
+  for (const bool in_open : {true, false}) {
+    Notes notes;
+    Application app;
+    app.add<DropsItself>("/wait", std::ref(notes), in_open);
+    const std::string url = co_await app.listen(place.url);
+    WebSocketConnection ws = co_await join(url, "/wait");
+    if (!in_open) co_await ws.write_message("first");
+    while (!notes.told.ends_with("waits ")) co_await moment();
+    ws.abort();
+    while (app.server().stats().active > 0) co_await moment();
+    expect_equal(notes.told, in_open ? "waits on_close dropped " : "open waits on_close dropped ");
+  }
+}
+
 Future<void> wait_for_open(const Place& place) {
   Notes notes;
   Application app;
@@ -298,6 +342,7 @@ const Case kCases[] = {
      fail_in_a_handler},
     {"a client that goes while its handler waits is told to it at once, and nothing is called any more",
      notice_the_gone},
+    {"set_cancel_on_connection_close: what waits is dropped when the client goes", drop_for_the_gone},
     {"open_coroutine: no message before open has ended", wait_for_open},
     {"drain says 1001 to the clients", drain},
     {"get_compression_options: compressed where both want it", compress},

@@ -50,6 +50,7 @@
 #if __has_include("twinloop/web.h")
 #include "twinloop/event_stream.h"
 #include "twinloop/static_files.h"
+#include "twinloop/upload_handler.h"
 #include "twinloop/web.h"
 #endif
 

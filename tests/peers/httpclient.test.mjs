@@ -7,9 +7,9 @@ import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
 import { after, before, test } from 'node:test';
-import { all, bytes, freePort, missing, runNative, Stage, within } from './support.mjs';
+import { all, bytes, freePort, missing, run, runNative, Stage, startServer, within } from './support.mjs';
 
-let stage, pem, nginx, nginxTls;
+let stage, pem, nginx, nginxTls, nginxStrict;
 
 const get = (args, options) => runNative('http_get', args, '', options);
 const text = 'all work and no play makes a dull client\n'.repeat(20_000);
@@ -24,7 +24,7 @@ before(async () => {
 after(() => stage?.close());
 
 async function startNginx() {
-  const [port, tlsPort] = [await freePort(), await freePort()];
+  const [port, tlsPort, strictPort] = [await freePort(), await freePort(), await freePort()];
   const conf = await stage.file('nginx.conf', `
     daemon off; master_process off; pid ${stage.path('nginx.pid')}; error_log stderr;
     events {}
@@ -43,9 +43,14 @@ async function startNginx() {
         ssl_certificate ${pem.certificate}; ssl_certificate_key ${pem.key};
         location = /connection { return 200 "connection $connection request $connection_requests"; }
       }
+      server {
+        listen 127.0.0.1:${strictPort} ssl; root ${stage.folder};
+        ssl_certificate ${pem.certificate}; ssl_certificate_key ${pem.key};
+        ssl_client_certificate ${pem.certificate}; ssl_verify_client on;
+      }
     }`);
   await stage.daemon('nginx', ['-p', stage.folder, '-c', conf], port);
-  [nginx, nginxTls] = [`http://127.0.0.1:${port}`, `https://localhost:${tlsPort}`];
+  [nginx, nginxTls, nginxStrict] = [port, tlsPort, strictPort].map((each, i) => `http${i > 0 ? 's' : ''}://${i > 0 ? 'localhost' : '127.0.0.1'}:${each}`);
 }
 
 const bodies = (output) => output.split(/^200 .*\n(?:.+\n)*\n/m).slice(1).map((body) => body.trimEnd());
@@ -89,6 +94,35 @@ async function withNode(handler, use, secure) {
     server.closeAllConnections();
   }
 }
+
+test('our proxy in front of an nginx: whole files, kept connections, and the one that nginx closes', { skip: missing('nginx', 'curl') }, async () => {
+  const upstream = new URL(nginx).host;
+  const proxy = await startServer('proxy', ['tcp://127.0.0.1:0', `tcp://${upstream}`], 1);
+  const through = proxy.urls[0].replace('tcp:', 'http:');
+  const { status, output } = await get([`${through}/connection`, `${through}/connection`, `${through}/page.txt`, `${through}/close`]);
+  assert.equal(status, 0);
+  const answers = bodies(output);
+  assert.match(answers[1], /request 2$/);
+  assert.equal(answers[2], text.trimEnd());
+  const fetched = await run('curl', ['-sS', '--max-time', '30', `${through}/page.txt`, `${through}/page.txt`]);
+  assert.equal(fetched.output.toString(), text + text);
+  assert.equal(await proxy.stop(), 0);
+});
+
+test('wrk through our proxy to an nginx: every answer is one', { skip: missing('nginx', 'wrk') }, async () => {
+  const proxy = await startServer('proxy', ['tcp://127.0.0.1:0', `tcp://${new URL(nginx).host}`], 1);
+  const { status, output } = await run('wrk', ['-t1', '-c16', '-d1s', `${proxy.urls[0].replace('tcp:', 'http:')}/connection`]);
+  assert.equal(status, 0);
+  assert.match(output.toString(), /[1-9]\d* requests in/);
+  assert.doesNotMatch(output.toString(), /Non-2xx|Socket errors/);
+  assert.equal(await proxy.stop(), 0);
+});
+
+test('nginx that wants a certificate of its clients refuses who has none', { skip: missing('nginx') }, async () => {
+  const { status, output } = await get([`${nginxStrict}/connection`], { env: { SSL_CERT_FILE: pem.certificate } });
+  assert.equal(status, 0, output);
+  assert.match(output, /^400 Bad Request$/m);
+});
 
 test("Node's http gets method, headers and body, and answers in chunks with a trailer", () =>
   withNode(

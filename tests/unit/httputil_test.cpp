@@ -254,6 +254,114 @@ TEST_CASE("httputil: a form of many bytes that look like boundaries takes linear
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(2));
 }
 
+namespace {
+
+// What a parser tells that gets the body in pieces cut at these places: "<a f=x.txt text/x>bytes</a>", "." for the form's end.
+std::string told(std::string_view body, std::initializer_list<std::size_t> cuts, const MultipartLimits& limits = {}) {
+  MultipartParser parser(kMultipart, limits);
+  std::string story;
+  std::size_t at = 0;
+  const auto feed = [&](std::string_view piece) {
+    for (;;) {
+      const MultipartParser::Step step = piece.data() != nullptr ? parser.next(piece) : parser.finish();
+      if (step.consumed > piece.size()) FAIL("more was taken than there is");
+      piece.remove_prefix(step.consumed);
+      const MultipartPart& part = parser.part();
+      switch (step.event) {
+        case MultipartParser::Event::more:
+          if (!piece.empty()) FAIL("'more' was said when not all was taken");
+          return true;
+        case MultipartParser::Event::part:
+          story += "<" + part.name + (part.filename ? " f=" + *part.filename : "") + " " + part.content_type + ">";
+          break;
+        case MultipartParser::Event::data:
+          if (step.data.empty()) FAIL("data of no bytes");
+          story += step.data;
+          break;
+        case MultipartParser::Event::part_end:
+          story += "</" + part.name + ">";
+          break;
+        case MultipartParser::Event::end:
+          story += ".";
+          break;
+        case MultipartParser::Event::error:
+          story += std::string("!") + std::string(name(reason_of(parser.why().code())));
+          CHECK(parser.next("more").event == MultipartParser::Event::error);
+          return false;
+      }
+    }
+  };
+  for (const std::size_t cut : cuts) {
+    if (!feed(body.substr(at, cut - at))) return story;
+    at = cut;
+  }
+  if (feed(body.substr(at))) feed(std::string_view());
+  return story;
+}
+
+// Has what may be taken for a boundary, or for the beginning of one, at many places.
+const std::string kManyParts =
+    "preamble\r\n--12345\r\n--1234\r\n"
+    "Content-Disposition: form-data; name=a\r\n\r\n\r\r\n--123\r\n--1234 x\r\n-\r\n--1234 \t\r\n"
+    "Content-Disposition: form-data; name=b; filename=x.txt\r\nContent-Type: text/x\r\n\r\n\r\n--1234\r\n"
+    "Content-Disposition: form-data; name=c\r\n\r\n\r\n\r\n--1234-\r\n--1234--epilogue\r\n--1234\r\n";
+constexpr const char* kToldParts =
+    "<a application/unknown>\r\r\n--123\r\n--1234 x\r\n-</a><b f=x.txt text/x></b><c "
+    "application/unknown>\r\n\r\n--1234-</c>.";
+
+}  // namespace
+
+TEST_CASE("httputil: a form that is cut anywhere tells the same") {
+  CHECK(told(kManyParts, {}) == kToldParts);
+  for (std::size_t i = 0; i <= kManyParts.size(); ++i) {
+    for (std::size_t j = i; j <= kManyParts.size(); ++j) {
+      if (told(kManyParts, {i, j}) != kToldParts) FAIL("cut at " << i << " and " << j);
+    }
+  }
+}
+
+TEST_CASE("httputil: a form that ends early is refused, wherever it ends") {
+  const std::size_t whole = kManyParts.find("--1234--") + 8;
+  for (std::size_t size = 0; size < whole; ++size) {
+    INFO(size);
+    const std::string story = told(std::string_view(kManyParts).substr(0, size), {});
+    CHECK(story.ends_with("!protocol"));
+  }
+  CHECK(told(std::string_view(kManyParts).substr(0, whole), {}) == kToldParts);
+}
+
+TEST_CASE("httputil: what is wrong with a form in pieces is told where it is") {
+  const std::string head = "--1234\r\nContent-Disposition: form-data; name=a\r\n\r\n";
+  CHECK(told(head + "x", {}) == "<a application/unknown>x!protocol");
+  CHECK(told(head + "--1234--", {}) == "<a application/unknown>!protocol");  // the empty line is the headers'
+  CHECK(told("--1234\r\n\r\nx\r\n--1234--", {}) == "!protocol");
+  CHECK(told("--1234" + std::string(64, ' ') + "\r\n\r\n", {}) == "!protocol");  // a boundary, and no headers
+  CHECK(told(head + "\r\n--1234" + std::string(65, ' ') + "\r\n\r\n--1234--", {}) ==
+        "<a application/unknown>\r\n--1234" + std::string(65, ' ') + "\r\n</a>.");
+}
+
+TEST_CASE("httputil: limits of a form in pieces hold however it is cut") {
+  const std::string part = "--1234\r\nContent-Disposition: form-data; name=a\r\n\r\n12345\r\n";
+  const std::string body = part + part + "--1234--";
+  MultipartLimits limits;
+  for (std::size_t cut = 0; cut <= body.size(); ++cut) {
+    INFO(cut);
+    limits = {};
+    limits.max_part_size = 5;
+    CHECK(told(body, {cut}, limits) == "<a application/unknown>12345</a><a application/unknown>12345</a>.");
+    limits.max_part_size = 4;
+    CHECK(told(body, {cut}, limits).ends_with("!overflow"));
+    limits = {};
+    limits.max_parts = 1;
+    CHECK(told(body, {cut}, limits) == "<a application/unknown>12345</a>!limit");
+    limits = {};
+    limits.max_part_header_size = 38;
+    CHECK(told(body, {cut}, limits) == "<a application/unknown>12345</a><a application/unknown>12345</a>.");
+    limits.max_part_header_size = 37;
+    CHECK(told(body, {cut}, limits) == "!limit");
+  }
+}
+
 // ---- cookies, dates, reasons
 
 TEST_CASE("httputil: cookies are parsed as browsers send them") {

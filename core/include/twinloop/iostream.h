@@ -28,9 +28,13 @@
 
 namespace twinloop {
 
+class IOStream;
+
 namespace detail {
+class OpenFile;
 class SharedStreamOptions;
 class StreamImpl;
+Future<void> send_file(IOStream& stream, std::shared_ptr<OpenFile> file, std::uint64_t offset, std::uint64_t size);
 }  // namespace detail
 
 inline constexpr std::size_t kNoLimit = static_cast<std::size_t>(-1);
@@ -276,6 +280,7 @@ class IOStream {
 
  private:
   friend Future<std::uint64_t> pump(IOStream& from, IOStream& to);
+  friend Future<void> detail::send_file(IOStream&, std::shared_ptr<detail::OpenFile>, std::uint64_t, std::uint64_t);
   void set_close_function(detail::Function<void()> callback, bool half_open);
   std::unique_ptr<detail::StreamImpl> impl_;
 };

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <system_error>
@@ -20,6 +21,9 @@
 namespace twinloop {
 
 class TlsSession;
+namespace detail {
+class OpenFile;
+}
 
 using ConstBytes = std::span<const std::byte>;
 using Bytes = std::span<std::byte>;
@@ -64,6 +68,12 @@ class Transport {
   virtual IoResult write(std::span<const ConstBytes> pieces) = 0;
   // How many bytes were taken, from the first piece on; fewer than given is normal.  A filter may take a bounded amount more
   // than went down; pending_output() tells.
+
+  virtual IoResult write_file(detail::OpenFile&, std::uint64_t /*offset*/, std::size_t /*most*/) {
+    return IoResult::not_supported();
+  }
+  // As write(), of a part of a file, whose bytes then never come here: plain sockets can where the system can.  not_supported also where
+  // the file would have to be waited for, or where something is wrong that a read of it or a write will tell.
 
   virtual IoResult flush() { return IoResult::done(); }
   // ok when nothing taken by write() is still here; would_block when want(_, true) should be set to go on.

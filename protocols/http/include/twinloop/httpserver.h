@@ -155,6 +155,9 @@ class HTTPServerRequest {
   Future<void> write(std::string_view bytes);
   // Fails with protocol, and closes the connection, for more than the Content-Length announced.  After the client has gone it fails
   // with StreamClosedError.
+  Future<void> write_file(std::shared_ptr<detail::OpenFile> file, std::uint64_t offset, std::uint64_t size);
+  // As write(), of that part of a file, in an answer with a Content-Length (detail/files.h).  Over plain TCP the system sends what it has
+  // in memory by itself, where it can.  Fails with truncated when the file has become shorter; then close the connection.
   Future<void> flush();
   // As IOStream::flush.
   Future<void> finish();
@@ -177,7 +180,8 @@ class HTTPServerRequest {
   // Calls it once, from the loop, if the client goes before the answer is complete and flushed.  One at a time; nullptr takes it
   // back.
   void cancel_when_client_goes();
-  // Drops the handler's coroutine then: what it waits for is withdrawn, its destructors run.
+  // Drops the handler's coroutine then: what it waits for is withdrawn, its destructors run.  Throws Error(protocol) behind detach():
+  // who took the connection over watches it himself.
   bool client_gone() const noexcept;
   std::error_code close_reason() const noexcept;
 

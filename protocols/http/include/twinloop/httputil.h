@@ -121,11 +121,83 @@ struct MultipartForm {
 struct MultipartLimits {
   std::size_t max_parts = 100;
   std::size_t max_part_header_size = 10 * 1024;
+  std::size_t max_part_size = static_cast<std::size_t>(-1);
+};
+
+// What a part of a form says of itself.
+struct MultipartPart {
+  std::string name;
+  std::optional<std::string> filename;  // a file's
+  std::string content_type = "application/unknown";
+  HTTPHeaders headers;
+};
+
+// A form of multipart/form-data (RFC 7578) piece by piece, as it arrives: it holds a part's headers, or the few bytes that may turn out
+// to be a boundary, and nothing else.  Fed as HTTP bodies are, it tells one thing at a time:
+//
+//   MultipartParser::Step step = parser.next(bytes);   // bytes.remove_prefix(step.consumed) …
+class MultipartParser {
+ public:
+  enum class Event : unsigned char {
+    more,      // all input was taken; feed more
+    part,      // part() begins
+    data,      // `data` is a piece of it, valid until the next call and as long as the input
+    part_end,  // it was complete
+    end,       // so is the form; what may come behind it is taken and ignored
+    error      // why() says what is wrong; nothing can follow
+  };
+  struct Step {
+    Event event = Event::more;
+    std::size_t consumed = 0;
+    std::string_view data;
+  };
+
+  explicit MultipartParser(std::string_view content_type, const MultipartLimits& limits = {});
+  // Which has the boundary; where it has none, the first step is an error.
+
+  Step next(std::string_view input);
+  Step finish();
+  // There is no more input: an error unless the form has ended.
+
+  MultipartPart& part() noexcept { return part_; }
+  const Failure& why() const noexcept { return failure_; }
+  // protocol; limit for too many parts or too long headers of one; overflow for a part beyond max_part_size.
+
+ private:
+  enum class State : unsigned char { preamble, headers, content, ending, epilogue, broken };
+  enum class Match : unsigned char { none, begun, part, last };
+  struct Delimiter {
+    Match match = Match::none;
+    std::size_t size = 0;
+  };
+
+  Delimiter match(std::string_view text) const noexcept;
+  std::size_t find_delimiter(std::string_view text) const noexcept;
+  void expect_delimiter(State state);
+  Step advance(std::string_view input);
+  Step take_held(std::string_view input);
+  Step take_content(std::string_view input);
+  Step take_headers(std::string_view input);
+  Step begin_part(std::size_t consumed);
+  Step give(std::string_view data, std::size_t consumed);
+  Step pass(const Delimiter& delimiter, std::size_t consumed);
+  Step fail(Failure failure);
+
+  MultipartLimits limits_;
+  std::string mark_;  // "\r\n--" and the boundary
+  State state_ = State::preamble;
+  std::string held_;        // headers, or what may begin a delimiter
+  std::size_t unreal_ = 0;  // bytes in front of held_ that nobody sent
+  std::string given_;       // what was held and is content
+  MultipartPart part_;
+  std::size_t parts_ = 0;
+  std::size_t size_ = 0;  // of the part's content so far
+  Failure failure_;
 };
 
 Result<MultipartForm> parse_multipart(std::string_view body, std::string_view content_type,
                                       const MultipartLimits& limits = {});
-// multipart/form-data (RFC 7578), the boundary from the content type.  Fails with protocol, or with limit.
+// All of it at once.  Fails as MultipartParser does.
 
 // ---- cookies and dates
 

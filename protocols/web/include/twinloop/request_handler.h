@@ -68,6 +68,8 @@ class RequestHandler {
 
   virtual Future<void> data_received(std::string_view chunk);
   // A piece of a streamed request body, valid until it returns its result.  The next piece is not read before that.
+  virtual void data_ended();
+  // All of a streamed body has come: before the verb.  What it throws is answered.
 
   virtual void on_finish();
   // The response was handed to the operating system whole.  For cleaning up; there is nobody to answer any more.
@@ -184,7 +186,9 @@ class RequestHandler {
 
   void set_cancel_on_connection_close(bool cancel);
   // Drops the verb where it waits when the client goes: what it waited for is withdrawn, its destructors run, then
-  // on_connection_close() is called if it was not before.  Only true is possible once it is on.
+  // on_connection_close() is called if it was not before.  Only true is possible once it is on.  Of a WebSocketHandler it drops open()
+  // and on_message().  Behind a detach() of your own the connection is yours, and so is watching it.
+  bool cancels_on_connection_close() const noexcept;
 
   IOStream detach(std::string& leftover);
   // Takes the connection over, before anything was sent; neither on_finish() nor on_connection_close() follows.

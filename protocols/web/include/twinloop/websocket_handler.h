@@ -34,7 +34,8 @@ class WebSocketHandler : public RequestHandler {
   virtual Future<void> on_message(WebSocketMessage message) = 0;
   virtual void on_close();
   // The connection has ended: close_code() and close_reason() say how.  It is called at once when the client goes while open() or
-  // on_message() waits for something; their writes then fail, and nothing is called any more.
+  // on_message() waits for something; their writes then fail, and nothing is called any more.  Where
+  // set_cancel_on_connection_close(true) was asked for, they are dropped behind it.
   virtual void on_ping(std::string payload);
   virtual void on_pong(std::string payload);
 
@@ -76,6 +77,7 @@ class WebSocketHandler : public RequestHandler {
   void tell_close() noexcept;
 
   WebSocketConnection connection_;
+  Future<void> work_;  // open() or on_message()
   bool busy_ = false;
   bool told_ = false;
   Future<void> watching_;
