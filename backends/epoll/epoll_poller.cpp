@@ -101,13 +101,11 @@ class EpollPoller final : public Poller {
   bool wait(TimePoint deadline, EventBatch& batch) override {
     const int count = wait_for_events(deadline);
     bool woken = false;
-    for (int i = 0; i < count; ++i) {
-      const epoll_event& event = events_[static_cast<std::size_t>(i)];
-      const FdKey key = unpack(event.data.u64);
-      if (key == kWakeKey) {
+    for (const epoll_event *event = events_.data(), *end = event + std::max(count, 0); event != end; ++event) {
+      if (event->data.u64 == pack(kWakeKey)) {
         woken = true;
       } else {
-        batch.push_back({key, to_ready(event.events)});
+        batch.push_back({unpack(event->data.u64), to_ready(event->events)});
       }
     }
     return woken;

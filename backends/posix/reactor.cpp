@@ -25,8 +25,18 @@ void Reactor::wake() noexcept {
   if (!woken_.exchange(true, std::memory_order_acq_rel)) poller_->wake();
 }
 
+inline void Reactor::dispatch(const FdEvent& event) noexcept {
+  const Slot& ready = slot(event.key.slot);
+  if (ready.generation != event.key.generation || ready.listener == nullptr) return;
+  try {
+    ready.listener->on_fd_events(event.ready);
+  } catch (...) {
+    log(LogLevel::error, "exception in a handler of I/O: " + Failure(std::current_exception()).message());
+  }
+}
+
 void Reactor::wait(TimePoint deadline) {
-  if (has_nothing_to_see() && deadline == kAlready) return;
+  if (deadline == kAlready && has_nothing_to_see()) return;
   batch_.clear();
   if (poller_->wait(deadline, batch_)) woken_.exchange(false, std::memory_order_acq_rel);
   if (deadline != kAlready) loop_->awake();
@@ -37,16 +47,6 @@ void Reactor::wait(TimePoint deadline) {
 // A hosted poller is told of events by its host, perhaps of a registration that has ended since: they must be taken away.
 bool Reactor::has_nothing_to_see() const noexcept {
   return live_ == 0 && !woken_.load(std::memory_order_relaxed) && !loop_->backend().hosted();
-}
-
-void Reactor::dispatch(const FdEvent& event) noexcept {
-  const Slot& ready = slot(event.key.slot);
-  if (ready.generation != event.key.generation || ready.listener == nullptr) return;
-  try {
-    ready.listener->on_fd_events(event.ready);
-  } catch (...) {
-    log(LogLevel::error, "exception in a handler of I/O: " + Failure(std::current_exception()).message());
-  }
 }
 
 void Reactor::remind(FdKey key) {

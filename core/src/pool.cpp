@@ -19,8 +19,27 @@ constexpr std::size_t kClasses = Pool::kLargest / Pool::kGranularity;
 struct alignas(16) Pool::Chunk {
   void* cut_one(std::size_t block_size) noexcept { return reinterpret_cast<std::byte*>(this + 1) + block_size * cut++; }
 
-  std::uint32_t cut = 0;   // blocks
-  std::uint32_t seen = 0;  // blocks, by Shelf::give_back
+  bool holds(const Block* block) const noexcept {
+    const auto* const address = reinterpret_cast<const std::byte*>(block);
+    const auto* const begin = reinterpret_cast<const std::byte*>(this);
+    return !std::less<>()(address, begin) && std::less<>()(address, begin + kChunk);
+  }
+
+  // Its own free blocks are a ring, so that one pointer finds both ends.
+  void gather(Block* block) noexcept {
+    block->next = last != nullptr ? std::exchange(last->next, block) : block;
+    if (last == nullptr) last = block;
+    ++gathered;
+  }
+  void hand_over(SizeClass& c) noexcept {
+    c.cached += std::exchange(gathered, 0);
+    Block* const end = std::exchange(last, nullptr);
+    if (end != nullptr) c.free = std::exchange(end->next, c.free);
+  }
+
+  Block* last = nullptr;       // these two only within Shelf::give_back
+  std::uint32_t gathered = 0;  // blocks
+  std::uint32_t cut = 0;       // blocks
 };
 
 namespace {
@@ -33,7 +52,6 @@ constexpr std::size_t block_size(std::size_t size_class) noexcept { return (size
 constexpr std::size_t blocks_of_chunk(std::size_t size_class) noexcept {
   return (kChunk - sizeof(Chunk)) / block_size(size_class);
 }
-constexpr std::uint32_t kCondemned = static_cast<std::uint32_t>(-1);
 
 // What the threads share: all chunks, and the free blocks of threads that have ended.  A chunk's blocks may lie in the lists of
 // several threads, so whether all of them are free is asked under a lock, and seldom.
@@ -49,27 +67,21 @@ class Shelf {
   }
   std::size_t bytes() const noexcept { return count_.load(std::memory_order_relaxed) * kChunk; }
 
-  // Gives chunks that lie in the list with all their blocks back to the heap, `most` blocks together.
+  // Gives chunks that lie in the list with all their blocks back to the heap, `most` blocks together.  The rest of the list is in
+  // the order of the chunks afterwards: to take a block from a list in random order is a miss of the cache.
   void give_back(std::size_t size_class, SizeClass& c, std::size_t most) noexcept {
     const std::size_t all = blocks_of_chunk(size_class);
     const std::lock_guard lock(mutex_);
     std::vector<Chunk*>& chunks = chunks_[size_class];
-    for (Block* block = c.free; block != nullptr; block = block->next) ++chunk_of(chunks, block).seen;
-    for (Chunk* chunk : chunks) {
-      const bool goes = chunk->seen == all && most >= all;
-      chunk->seen = goes ? kCondemned : 0;
-      if (goes) most -= all;
-    }
-    for (Block** link = &c.free; *link != nullptr;) {
-      if (chunk_of(chunks, *link).seen == kCondemned) {
-        *link = (*link)->next;
-        --c.cached;
-      } else {
-        link = &(*link)->next;
-      }
-    }
-    const auto gone = [](Chunk* chunk) { return chunk->seen == kCondemned && (::operator delete(chunk), true); };
-    count_.fetch_sub(std::erase_if(chunks, gone), std::memory_order_relaxed);
+    gather(chunks, std::exchange(c.free, nullptr));
+    c.cached = 0;
+    const auto goes = [&](Chunk* chunk) {
+      if (chunk->gathered < all || most < all) return chunk->hand_over(c), false;
+      most -= all;
+      ::operator delete(chunk);
+      return true;
+    };
+    count_.fetch_sub(std::erase_if(chunks, goes), std::memory_order_relaxed);
   }
 
   // For blocks whose thread has ended: the next thread that is short of such takes them.
@@ -89,9 +101,18 @@ class Shelf {
   }
 
  private:
-  static Chunk& chunk_of(const std::vector<Chunk*>& chunks, Block* block) noexcept {
+  static void gather(const std::vector<Chunk*>& chunks, Block* blocks) noexcept {
+    Chunk* chunk = nullptr;
+    while (blocks != nullptr) {
+      Block* const block = std::exchange(blocks, blocks->next);
+      if (chunk == nullptr || !chunk->holds(block)) chunk = chunk_of(chunks, block);
+      chunk->gather(block);
+    }
+  }
+
+  static Chunk* chunk_of(const std::vector<Chunk*>& chunks, Block* block) noexcept {
     const auto begins_behind = [](const void* address, const void* chunk) { return std::less<>()(address, chunk); };
-    return **std::prev(std::upper_bound(chunks.begin(), chunks.end(), block, begins_behind));
+    return *std::prev(std::upper_bound(chunks.begin(), chunks.end(), block, begins_behind));
   }
 
   std::mutex mutex_;

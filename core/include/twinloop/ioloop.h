@@ -401,10 +401,11 @@ auto IOLoop::run_sync(Duration timeout, F&& work, Args&&... args) {
 }
 
 template <class F>
-void IOLoop::run_step(StepKind kind, const Origin& origin, F&& function) noexcept {
+inline void IOLoop::run_step(StepKind kind, const Origin& origin, F&& function) noexcept {
   Scheduler& scheduler = Scheduler::current();
   scheduler.refill_inline();
-  if (++unlooked_ == detail::kStepsBetweenLooks) look();
+  if (++unlooked_ == detail::kStepsBetweenLooks) [[unlikely]]
+    look();
   try {
     if (observers_.any()) [[unlikely]] {
       const detail::ObservedStep observed(observers_, kind, origin);
