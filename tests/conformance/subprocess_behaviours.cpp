@@ -422,7 +422,8 @@ BEHAVIOUR("whatever step a conversation with a program is cancelled at, neither 
   std::vector<int> pids;
   co_await converse(pids);
   const std::vector<int> before = open_descriptors();
-  const std::size_t cancelled = co_await cancel_everywhere([&] { return converse(pids); });
+  const auto program = [&pids] { return converse(pids); };
+  const std::size_t cancelled = co_await cancel_everywhere(program);
   expect(cancelled > 2, "it was cancelled in between");
   for (const int pid : pids) co_await until_gone(pid);
   expect(open_descriptors() == before, "the same descriptors");
