@@ -59,9 +59,9 @@ std::vector<Driver> drivers() {
 // What scripts/behaviour_table.py reads: which backends have what, and which behaviours need it.
 int print_needs(const std::vector<Driver>& all) {
   for (const Driver& driver : all)
-    std::printf("backend\t%s\t%s\n", driver.name.c_str(), words(driver.have, " ").c_str());
+    std::printf("backend\t%s\t%s\n", driver.name.c_str(), testing::words(driver.have, " ").c_str());
   for (const Behaviour& behaviour : testing::behaviours()) {
-    std::printf("behaviour\t%s\t%s\n", behaviour.name.c_str(), words(behaviour.needs, " ").c_str());
+    std::printf("behaviour\t%s\t%s\n", behaviour.name.c_str(), testing::words(behaviour.needs, " ").c_str());
   }
   return 0;
 }
