@@ -242,7 +242,7 @@ Future<void> serve_until_told(std::string url, const Reports& pids) {
 }
 
 // So many processes that serve what `url` says.
-auto family(int count, std::string backend, std::string url, const Reports& pids) {
+auto family(int count, const std::string& backend, const std::string& url, const Reports& pids) {
   return [=, &pids] {
     const LogHandler former = set_log_handler([](LogLevel, std::string_view, const Location&) {});
     const std::optional<int> task = fork_processes(count);

@@ -134,7 +134,8 @@ BEHAVIOUR("what is no PROXY header is refused, and the next connection is served
       binary('\x21', '\x13', kFour.substr(16)),
       binary('\x21', '\x11', kFour.substr(16, 11)),
       binary('\x21', '\x11', kFour.substr(16) + "\x01\x00\x05no"s),
-      binary('\x21', '\x11', kFour.substr(16) + std::string(5000, '\0')),
+      binary('\x21', '\x11',
+             kFour.substr(16) + "\x04\x13\x88"s + std::string(5000, '\0')),  // well-formed, and too long
   };
   for (const std::string& bytes : wrong) {
     const RecordedLog log;

@@ -1,4 +1,5 @@
 // Sockets as the system has them: unix:, descriptors that somebody else opened, addresses, a name with several of them.
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -182,6 +183,7 @@ BEHAVIOUR("descriptors that somebody else opened are adopted by fd:", kSockets) 
   ::listen(listening, 16);
   Listener listener = co_await listen("fd:" + std::to_string(listening));
   expect(listener.url().starts_with("tcp://0.0.0.0:"), listener.url());
+  expect((::fcntl(listening, F_GETFD) & FD_CLOEXEC) != 0, "no program that is started inherits it");
   const std::string url = "tcp://127.0.0.1" + listener.url().substr(listener.url().rfind(':'));
   Future<void> serving = serve(std::move(listener), echo);
   co_await expect_echo(url);
@@ -320,7 +322,7 @@ BEHAVIOUR("an address that does not answer is overtaken by the next, and is give
   Stuck stuck("tcp://127.0.0.2" + port_of(url));
   co_await stuck.fill();
   const std::string name = "tcp://example.test" + port_of(url);
-  const ConnectOptions both = with_host({"127.0.0.2", "127.0.0.3"});
+  const ConnectOptions both = with_host({"127.0.0.2", "127.0.0.3"}).set_timeout(10s);  // not when the first gives up
   const TimePoint begun = IOLoop::current().clock();
   const std::size_t open = open_descriptors();
   const IOStream stream = co_await connect(name, both);

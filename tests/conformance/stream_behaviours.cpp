@@ -293,6 +293,8 @@ BEHAVIOUR("a write beyond max_write_buffer_size fails with limit and the stream 
   co_await ends.near.write("fits");
   const std::string text = co_await ends.far.read_bytes(4);
   expect_equal(text, "fits");
+  expect_equal(ends.near.try_write(std::string(101, 'x')), 100u);
+  co_await ends.far.read_bytes(100);
 }
 
 BEHAVIOUR("more input than max_buffer_size fails with overflow", Needs::nothing) {
