@@ -106,12 +106,12 @@ bool Scheduler::over_budget() noexcept {
 
 void Scheduler::drain() {
   while (!ready_.empty() && !over_budget()) {
-    Waiter* waiter = ready_.pop_front();
+    Waiter& waiter = ready_.take_front();
     ++resumptions_;
     if (observers_ != nullptr) [[unlikely]]
-      run_observed(*waiter);
+      run_observed(waiter);
     else
-      waiter->run_(*waiter);
+      waiter.run_(waiter);
   }
 }
 

@@ -321,12 +321,12 @@ void IOLoop::request_turn(TimePoint when) {
 
 // ---- work
 
-Timeout IOLoop::schedule(TimePoint when, detail::Callback callback) {
-  if (closed_ || closing_) return {};
-  auto* timer = new detail::CallbackTimer(std::move(callback));
-  Timeout timeout(*timer);
-  add_timer(*timer, when);
-  return timeout;
+Timeout IOLoop::schedule(TimePoint when, detail::CallbackTimer& timer) noexcept {
+  Timeout timeout(timer);
+  add_timer(timer, when);
+  if (timer.scheduled()) return timeout;
+  timer.let_go();
+  return {};
 }
 
 void IOLoop::add_timer(detail::Timer& timer, TimePoint when) noexcept {

@@ -43,12 +43,12 @@ void Task::finish() {
 
 // ---- TimerHeap: four children a node, so that a heap of a million is ten levels deep and a level is one cache line.
 
-void TimerHeap::place(std::size_t index, const Entry& entry) noexcept {
+inline void TimerHeap::place(std::size_t index, const Entry& entry) noexcept {
   entries_[index] = entry;
   entry.timer->index_ = index;
 }
 
-void TimerHeap::sift_up(std::size_t index, const Entry& entry) noexcept {
+inline void TimerHeap::sift_up(std::size_t index, const Entry& entry) noexcept {
   while (index > 0) {
     const std::size_t parent = (index - 1) / 4;
     if (!before(entry, entries_[parent])) break;
@@ -75,9 +75,8 @@ void TimerHeap::sift_down(std::size_t index, const Entry& entry) noexcept {
 
 void TimerHeap::add(Timer& timer, TimePoint when) {
   assert(!timer.scheduled());
-  const Entry entry{when, next_++, &timer};
-  entries_.push_back(entry);
-  sift_up(entries_.size() - 1, entry);
+  entries_.emplace_back();
+  sift_up(entries_.size() - 1, {when, next_++, &timer});
 }
 
 void TimerHeap::remove(Timer& timer) noexcept {

@@ -1,6 +1,9 @@
 // The free lists under frames and operations: what they keep, what they give back, and blocks that change threads.
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <cstddef>
 #include <cstdint>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -46,6 +49,30 @@ TEST_CASE("memory that a burst left in the free lists goes back to the heap") {
   CHECK(pool_stats().chunk_bytes >= before + kBurst * kSize / 2);
   work_on_with_little();
   CHECK(pool_stats().chunk_bytes <= before + 64 * 1024);
+}
+
+TEST_CASE("giving memory back leaves the rest of a list in the order of its chunks") {
+  if (!TWINLOOP_POOLS) return;
+  const std::vector<void*> blocks = allocate_many(kSize, kBurst);
+  const auto neighbours = [](const std::vector<void*>& all) {
+    std::size_t count = 0;
+    for (std::size_t i = 1; i < all.size(); ++i) {
+      const auto distance = static_cast<std::byte*>(all[i]) - static_cast<std::byte*>(all[i - 1]);
+      if (distance < 16 * 1024 && distance > -16 * 1024) ++count;
+    }
+    return count;
+  };
+  std::vector<void*> kept;  // one of each chunk at least
+  std::vector<void*> freed;
+  for (std::size_t i = 0; i < blocks.size(); ++i) (i % 10 == 0 ? kept : freed).push_back(blocks[i]);
+  std::shuffle(freed.begin(), freed.end(), std::mt19937(1));
+  free_all(freed, kSize);
+  work_on_with_little();
+
+  const std::vector<void*> again = allocate_many(kSize, freed.size() / 2);
+  CHECK(neighbours(again) > again.size() * 9 / 10);
+  free_all(again, kSize);
+  free_all(kept, kSize);
 }
 
 TEST_CASE("blocks that are still in use keep their chunk, and their neighbours are used again") {

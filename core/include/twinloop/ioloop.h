@@ -249,7 +249,7 @@ class IOLoop {
   };
 
   void add_fd_handler(int fd, FdWatcher::Handler handler, FdEvents events, const Origin& origin);
-  Timeout schedule(TimePoint when, detail::Callback callback);
+  Timeout schedule(TimePoint when, detail::CallbackTimer& timer) noexcept;
   FdWatcher& fd_watcher(int fd, std::string_view what);
   void turn_once(bool may_sleep);
   void run_callbacks();
@@ -337,7 +337,7 @@ Timeout IOLoop::call_later(Duration delay, F&& callback, Origin origin) {
 template <class F>
 Timeout IOLoop::call_at(TimePoint when, F&& callback, Origin origin) {
   static_assert(!ReturnsFuture<F>, "this callback is a coroutine and would be cancelled at once: use spawn");
-  return schedule(when, detail::Callback(std::forward<F>(callback), origin));
+  return schedule(when, *new detail::CallbackTimer(std::forward<F>(callback), origin));
 }
 
 template <class F, class... Args>

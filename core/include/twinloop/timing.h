@@ -12,7 +12,7 @@ namespace detail {
 // The limit that is a point in time.
 class Deadline : private Timer {
  protected:
-  explicit Deadline(TimePoint when) : loop_(IOLoop::current()) { loop_.add_timer(*this, when); }
+  Deadline(IOLoop& loop, TimePoint when) noexcept : loop_(loop) { loop_.add_timer(*this, when); }
   ~Deadline() { lift(); }
   void lift() noexcept {
     if (scheduled()) loop_.remove_timer(*this);
@@ -30,8 +30,9 @@ class Deadline : private Timer {
 template <class T>
 Future<T> with_deadline(TimePoint when, Future<T> work) {
   if (!detail::OperationAccess::pending(work)) return work;
-  if (IOLoop::current().closed()) return Future<T>::failed(Errc::loop_closed);
-  return detail::Limited<T, detail::Deadline>::start(std::move(work), when);
+  IOLoop& loop = IOLoop::current();
+  if (loop.closed()) return Future<T>::failed(Errc::loop_closed);
+  return detail::Limited<T, detail::Deadline>::start(std::move(work), loop, when);
 }
 // What `work` gives, or TimeoutError once that time has come: then the work is cancelled.  A result that exists wins over the
 // deadline.  Nothing is logged: cancelled work has no failure left.  Dropping the future in the instant in which the work is done
@@ -40,9 +41,9 @@ Future<T> with_deadline(TimePoint when, Future<T> work) {
 template <class T>
 Future<T> with_timeout(Duration timeout, Future<T> work) {
   if (!detail::OperationAccess::pending(work)) return work;
-  const IOLoop& loop = IOLoop::current();
+  IOLoop& loop = IOLoop::current();
   if (loop.closed()) return Future<T>::failed(Errc::loop_closed);
-  return detail::Limited<T, detail::Deadline>::start(std::move(work), loop.after(timeout));
+  return detail::Limited<T, detail::Deadline>::start(std::move(work), loop, loop.after(timeout));
 }
 // The same, counted from the clock itself.  Zero gives the work one turn.
 

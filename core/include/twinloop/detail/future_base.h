@@ -191,7 +191,8 @@ class FutureBase {
   }
 
   void complete(std::uintptr_t state) noexcept {
-    Waiter* waiter = pending() ? word_.waiter : nullptr;
+    assert(pending() || !valid());
+    Waiter* waiter = word_.waiter;  // null where it is empty
     source_ = state;
     word_.waiter = nullptr;
     if (waiter != nullptr) waiter->wake();

@@ -46,11 +46,15 @@ class List {
   void push_back(T& item) noexcept { insert_before(head_, item); }
   void push_front(T& item) noexcept { insert_before(*head_.next_, item); }
 
-  T* pop_front() noexcept {
-    if (empty()) return nullptr;
-    T& item = front();
-    static_cast<ListNode&>(item).unlink();
-    return &item;
+  T* pop_front() noexcept { return empty() ? nullptr : &take_front(); }
+
+  // Of a list that is not empty.
+  T& take_front() noexcept {
+    ListNode& node = *head_.next_;
+    head_.next_ = node.next_;
+    node.next_->prev_ = &head_;
+    node.prev_ = node.next_ = nullptr;
+    return static_cast<T&>(node);
   }
 
   // Moves everything in `other` behind what is here, in order.

@@ -162,7 +162,8 @@ class TimerHeap {
 // call_at's timer.  The loop holds a reference while it is scheduled, and each Timeout one.
 class CallbackTimer final : public Pooled, public Timer {
  public:
-  explicit CallbackTimer(Callback callback) noexcept : callback_(std::move(callback)) {}
+  template <class F>
+  CallbackTimer(F&& function, const Origin& origin) : callback_(std::forward<F>(function), origin) {}
 
   void fire() override;
   void expire() noexcept override;
