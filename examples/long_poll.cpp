@@ -101,7 +101,7 @@ class Wait : public RequestHandler {
 struct Patience {
   unsigned idle = 10;  // seconds of silence, then the client is asked
   unsigned interval = 2;
-  unsigned count = 3;  // times, then it has gone
+  int count = 3;  // times, then it has gone
 };
 
 Future<void> serve_board(std::string url, std::string certificate, std::string key, Patience patience) {

@@ -97,7 +97,11 @@ std::optional<Clock::time_point> time_of(const Civil& civil) {
   using namespace std::chrono;
   const year_month_day date{year(civil.year), month(civil.month), day(static_cast<unsigned>(civil.day))};
   if (!date.ok() || civil.hour > 23 || civil.minute > 59 || civil.second > 60) return std::nullopt;
-  return sys_days(date) + hours(civil.hour) + minutes(civil.minute) + seconds(civil.second);
+  const sys_seconds when = sys_days(date) + hours(civil.hour) + minutes(civil.minute) + seconds(civil.second);
+  if (when < ceil<seconds>(Clock::time_point::min()) || when > floor<seconds>(Clock::time_point::max())) {
+    return std::nullopt;  // a clock that counts nanoseconds ends in the year 2262
+  }
+  return when;
 }
 
 }  // namespace

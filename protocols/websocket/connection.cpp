@@ -115,6 +115,9 @@ void WebSocketConnection::Impl::advance() {
          (takes_data() || parser_.continues_with_control(rest_.front()))) {
     const FrameStep step = parser_.next(rest_);
     rest_ = rest_.subspan(step.consumed);
+    if (announces_too_much(step.payload.size())) {
+      return refuse(close_code::kTooBig, Errc::overflow, "a message is longer than max_message_size");
+    }
     switch (step.event) {
       case FrameStep::Event::more:
         break;
@@ -126,14 +129,13 @@ void WebSocketConnection::Impl::advance() {
       case FrameStep::Event::payload:
         if (!close_sent_) take_payload(step);
     }
-    if (announces_too_much()) refuse(close_code::kTooBig, Errc::overflow, "a message is longer than max_message_size");
   }
 }
 
-// Known before it has come; what a compressed one will be is not.
-bool WebSocketConnection::Impl::announces_too_much() const noexcept {
+// Known before it has come; what a compressed one will be is not.  Of it `here` bytes are here and not taken.
+bool WebSocketConnection::Impl::announces_too_much(std::size_t here) const noexcept {
   if (close_sent_ || !parser_.in_data_frame() || parser_.message_compressed()) return false;
-  return parser_.payload_to_come() > max_message_ - assembled_.size();
+  return parser_.payload_to_come() > max_message_ - std::min(assembled_.size() + here, max_message_);
 }
 
 void WebSocketConnection::Impl::take_payload(const FrameStep& step) {

@@ -106,7 +106,7 @@ class WebSocketConnection::Impl final : private detail::OperationBase,
   void stir();
   void receive(std::string_view bytes) noexcept;
   void advance();
-  bool announces_too_much() const noexcept;
+  bool announces_too_much(std::size_t here) const noexcept;
   void take_payload(const detail::FrameStep& step);
   void take_whole(std::string_view payload);
   bool assemble(std::string_view piece);

@@ -131,6 +131,22 @@ BEHAVIOUR("HTTP body: a handler may refuse without 100 Continue, and the connect
   expect_equal(rest, "");
 }
 
+BEHAVIOUR("HTTP body: an answer in pieces in place of 100 Continue says that it is the last", Needs::http) {
+  const auto refuse = [](HTTPServerRequest& request) -> Future<void> {
+    co_await request.write_headers(403, HTTPHeaders());
+    co_await request.write("no");
+    co_await request.finish();
+  };
+  Site site(refuse);
+  RawClient client = co_await site.open();
+  co_await client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+  const Reply reply = co_await client.reply();
+  expect_equal(reply.status, 403);
+  expect_equal(reply.headers.get("Connection"), "close");
+  const std::string rest = co_await client.rest();
+  expect_equal(rest, "");
+}
+
 BEHAVIOUR("HTTP body: another expectation is answered with 417", Needs::http) {
   Site site(answer_body);
   RawClient client = co_await site.open();

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "carriers.h"
 #include "http_fixtures.h"
 #include "twinloop/timing.h"
 
@@ -109,6 +110,65 @@ BEHAVIOUR("HTTP client goes: a handler that asked is told of a reset", kNetwork)
   diary.go.promise.set_value();
   co_await until(site.server(), nobody_is_connected);
   expect_equal(diary.text, "gone (reset), refused (reset)");
+}
+
+namespace {
+
+// What a handler notes whose client goes so, over that carrier.
+Future<std::string> noted_over(const Carrier& carrier, Future<void> (*handler)(HTTPServerRequest&, Diary&),
+                               void (*go)(IOStream& client)) {
+  Diary diary;
+  HTTPServer server(with(handler, diary));
+  ConnectOptions connecting;
+  ListenOptions listening;
+  carrier.secure(connecting, listening);
+  const std::string url =
+      co_await server.listen(carrier.url != nullptr ? carrier.url : "pair:client-goes", std::move(listening));
+  const std::size_t path = url.find("://");
+  const bool secure = url.starts_with("https");
+  const std::string below = url.starts_with("http") ? (secure ? "tls" : "tcp") + url.substr(path) : url;
+  IOStream client = co_await connect(below, std::move(connecting));
+  co_await client.write(get("/"));
+  co_await until(server, somebody_is_served);
+  go(client);
+  co_await std::move(diary.told.future);
+  diary.go.promise.set_value();
+  co_await until(server, nobody_is_served);
+  co_return diary.text;
+}
+
+// Asks to be told, and to be dropped.
+Future<void> wait_to_be_dropped(HTTPServerRequest& request, Diary& diary) {
+  struct Frame {
+    explicit Frame(Diary& all) : diary(all) {}
+    Frame(const Frame&) = delete;
+    Frame& operator=(const Frame&) = delete;
+    ~Frame() { diary.note("dropped"); }
+    Diary& diary;
+  };
+  const Frame frame(diary);
+  request.set_close_callback([&request, &diary] { diary.note_gone(request); });
+  request.cancel_when_client_goes();
+  co_await sleep_for(1h);
+}
+
+}  // namespace
+
+BEHAVIOUR(
+    "HTTP client goes: over every carrier a handler that asked is told of a close, and one that wants to is dropped",
+    kNetwork) {
+  const auto close = [](IOStream& client) { client.close(); };
+  const auto abort = [](IOStream& client) { client.abort(); };
+  for (const Carrier& carrier : carriers()) {
+    const std::string_view name = carrier.name;
+    if (name == "ws" || name == "wss") continue;
+    const std::string told = co_await noted_over(carrier, wait_interested, close);
+    expect_equal(told, "gone (end), refused (end)");
+    const std::string dropped = co_await noted_over(carrier, wait_to_be_dropped, close);
+    expect_equal(dropped, "gone (end), dropped");
+    const std::string reset = co_await noted_over(carrier, wait_to_be_dropped, abort);
+    expect(reset.starts_with("gone (") && reset.ends_with("), dropped"), std::string(name) + ": " + reset);
+  }
 }
 
 BEHAVIOUR("HTTP client goes: the notice comes also when pipelined bytes are waiting", kNetwork) {

@@ -77,7 +77,6 @@ bool is_plain(const Carrier& carrier) { return carrier.url != nullptr && !carrie
 
 BEHAVIOUR("a part of a file arrives whole between what is written before and behind it, over every carrier", kNetwork) {
   for (const Carrier& carrier : carriers()) co_await send_some(carrier, Duration::zero());
-  for (const Carrier& carrier : secure_carriers()) co_await send_some(carrier, Duration::zero());
 }
 
 BEHAVIOUR("a file goes to a plain socket no faster than a slow peer takes it", kNetwork) {
