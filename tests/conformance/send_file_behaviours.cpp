@@ -145,21 +145,25 @@ BEHAVIOUR("a file whose sending is dropped has sent a part of it, and the stream
   }
 }
 
+namespace {
+
+// One that a peer takes as fast as it comes.
+class Swallowed final : public OpenFile {
+ public:
+  Swallowed() noexcept : OpenFile({}) {}
+  Result<std::size_t> read_at(std::uint64_t, std::span<char> into) noexcept override { return into.size(); }
+  IoResult send_to(int, std::uint64_t, std::size_t most) noexcept override { return IoResult::done(most); }
+};
+
+}  // namespace
+
 BEHAVIOUR("a peer that takes a file as fast as it comes does not keep the loop to itself", kNetwork) {
   for (const Carrier& carrier : carriers()) {
     if (!is_plain(carrier)) continue;
-    const Content content(4 * kMuch);
     Ends ends = co_await open_ends(carrier, {});
-    std::string got;
-    Future<void> receiving = read_all(ends.peer, got, Duration::zero());
-    Future<void> sending = send_file(ends.ours, content.open(), 0, content.text().size());
+    Future<void> sending = send_file(ends.ours, std::make_shared<Swallowed>(), 0, 100 * kMuch);
     int turns = 0;
-    while (!sending.done()) {
-      co_await moment();
-      ++turns;
-    }
-    expect(turns >= 10, std::to_string(turns) + " turns");
-    ends.ours.close();
-    co_await std::move(receiving);
+    for (; !sending.done(); ++turns) co_await moment();
+    expect(turns >= 100, std::to_string(turns) + " turns");
   }
 }
