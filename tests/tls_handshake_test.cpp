@@ -243,11 +243,14 @@ TEST_CASE("tls: the secrets of a connection go to the key log") {
 }
 
 TEST_CASE("tls: SSLKEYLOGFILE names the key log of contexts that name none") {
-  const Folder folder;
-  ::setenv("SSLKEYLOGFILE", folder.path("keys").c_str(), 1);
-  const TlsClientContext client(client_options());
-  ::unsetenv("SSLKEYLOGFILE");
-  CHECK(std::filesystem::exists(folder.path("keys")));
+  run([]() -> Future<void> {
+    const Folder folder;
+    ::setenv("SSLKEYLOGFILE", folder.path("keys").c_str(), 1);
+    const TlsClientContext client(client_options());
+    ::unsetenv("SSLKEYLOGFILE");
+    Ends ends = co_await shake_hands(make_pipe(), client, TlsServerContext(server_options()));
+    CHECK_THAT(folder.get("keys"), ContainsSubstring("CLIENT_TRAFFIC_SECRET_0 "));
+  });
 }
 
 TEST_CASE("tls: a handshake, an exchange and the ends can be cancelled at every point") {

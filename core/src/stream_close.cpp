@@ -36,7 +36,9 @@ void StreamImpl::on_peer_end() {
   if (is_closed()) return;
   note_peer_end();
   fill_input();
-  if (!is_closed()) update_interest();
+  if (is_closed()) return;
+  tell_peer_end();
+  update_interest();
 }
 
 void StreamImpl::on_failure(std::error_code error) {
@@ -51,10 +53,13 @@ void StreamImpl::update_interest() {
   transport_->want(wants_input(), write);
 }
 
-void StreamImpl::note_peer_end() {
-  if (peer_end_known_) return;
+void StreamImpl::note_peer_end() noexcept {
   peer_end_known_ = true;
   if (!reason_) reason_ = make_error_code(Errc::end);
+}
+
+// After the read: it comes first.
+void StreamImpl::tell_peer_end() {
   if (!waiters_) return;
   for (Promise<void>& watcher : std::exchange(waiters_->peer_ended, {})) watcher.set_value();
   if (!waiters_->half_open) queue_close_function();

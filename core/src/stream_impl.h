@@ -249,7 +249,8 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   void note_bytes() noexcept {
     if (waiters_ && waiters_->idle) waiters_->idle->note_bytes();
   }
-  void note_peer_end();
+  void note_peer_end() noexcept;
+  void tell_peer_end();
   void end(std::error_code reason, bool transport_usable);
   void queue_close_function();
   void lose_loop() noexcept;

@@ -256,6 +256,7 @@ bool StreamImpl::receive_once() {
     input_exhausted_ = true;
     note_peer_end();
     settle_read();
+    tell_peer_end();
     settle_output();
   } else if (result.status == IoStatus::error) {
     end(result.error, false);

@@ -155,17 +155,26 @@ Outcome outcome_of(Event event) {
 std::string order_of(const Cell& cell) {
   std::string order;
   if (cell.read_pending) order += "read ";
-  if (cell.write_pending) order += "write ";
+  if (cell.write_pending) order += "write flush ";
   return order + "peer_ended closed callback ";
 }
 
+// In which order they learn of the peer's end, which leaves the writes alone.
+std::string beginning_of(const Cell& cell) { return cell.read_pending ? "read peer_ended " : "peer_ended "; }
+
 // ---- what happens
+
+struct Output {
+  const char* name;
+  bool done = false;
+  Errc failure = Errc::end;
+};
 
 struct Record {
   std::string order;
   Errc read = Errc::end;
-  Errc write = Errc::end;
-  bool write_done = false;
+  Output write{"write"};
+  Output flush{"flush"};
   int callbacks = 0;
 
   bool has(std::string_view what) const { return order.find(std::string(what) + " ") != std::string::npos; }
@@ -177,11 +186,12 @@ Future<void> note_read(Future<std::string> reading, Record& record) {
   record.read = result.ok() ? Errc::busy : result.reason();
 }
 
-Future<void> note_write(Future<void> writing, Record& record) {
+Future<void> note_output(Future<void> writing, Output& output, Record& record) {
   const Result<void> result = co_await as_result(std::move(writing));
-  record.order += "write ";
-  record.write_done = result.ok();
-  if (!result.ok()) record.write = result.reason();
+  record.order += output.name;
+  record.order += ' ';
+  output.done = result.ok();
+  if (!result.ok()) output.failure = result.reason();
 }
 
 Future<void> note(Future<void> fact, const char* name, Record& record) {
@@ -231,7 +241,10 @@ class Trial {
     if (cell_.unread >= Unread::below_it) co_await some_turns();
     const std::size_t wanted = cell_.event == Event::overflows ? kMuch : kWanted;
     if (cell_.read_pending) waiting_.push_back(note_read(ours_->read_bytes(wanted), record_));
-    if (cell_.write_pending) waiting_.push_back(note_write(ours_->write(std::string(kMuch, 'w')), record_));
+    if (cell_.write_pending) {
+      waiting_.push_back(note_output(ours_->write(std::string(kMuch, 'w')), record_.write, record_));
+      waiting_.push_back(note_output(ours_->flush(), record_.flush, record_));
+    }
     waiting_.push_back(note(ours_->peer_ended(), "peer_ended", record_));
     waiting_.push_back(note(ours_->closed(), "closed", record_));
     co_await some_turns();
@@ -306,17 +319,22 @@ class Trial {
   bool settled() const {
     if (!record_.has("peer_ended") || (closes() && !record_.has("closed"))) return false;
     if (cell_.read_pending && !record_.has("read")) return false;
-    if (cell_.write_pending && closes() && !record_.has("write")) return false;
+    if (cell_.write_pending && closes() && !(record_.has("write") && record_.has("flush"))) return false;
     return record_.callbacks > 0 || (cell_.half_open && !closes());
   }
 
   void check() const {
     const std::string where = cell_.text() + ": " + record_.order;
     if (cell_.read_pending) expect(record_.read == expected_.read_reason, where + name(record_.read).data());
-    if (cell_.write_pending) check_write(where);
+    if (cell_.write_pending) {
+      check_output(record_.write, where);
+      check_output(record_.flush, where);
+    }
     expect_equal(record_.callbacks, closes() || !cell_.half_open || closed_late() ? 1 : 0);
     if (!happens_in_callback(cell_.event) && closes()) {
       expect(record_.order == order_of(cell_), where + "instead of " + order_of(cell_));
+    } else {
+      expect(record_.order.starts_with(beginning_of(cell_)), where + "instead of " + beginning_of(cell_));
     }
     if (is_gone() || closed_late()) return;
     expect(ours_->is_closed() == closes(), where);
@@ -330,13 +348,13 @@ class Trial {
   bool may_be_reset() const { return cell_.event == Event::peer_closes && cell_.write_pending; }
   bool closed_late() const { return may_be_reset() && record_.has("closed"); }
 
-  void check_write(const std::string& where) const {
+  void check_output(const Output& output, const std::string& where) const {
     if (cell_.event == Event::peer_closes) {
-      expect(!record_.has("write") || record_.write_done || record_.write == Errc::reset, where);
+      expect(!record_.has(output.name) || output.done || output.failure == Errc::reset, where);
     } else if (closes()) {
-      expect(!record_.write_done && record_.write == expected_.reason, where + name(record_.write).data());
+      expect(!output.done && output.failure == expected_.reason, where + name(output.failure).data());
     } else {
-      expect(!record_.has("write"), where + "a half-close leaves the writes alone");
+      expect(!record_.has(output.name), where + "a half-close leaves the writes alone");
     }
   }
 

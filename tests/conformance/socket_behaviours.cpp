@@ -379,6 +379,21 @@ BEHAVIOUR("of several addresses the first that answers is the only one that is t
   expect_equal(second.stats().accepted, 0u);
 }
 
+// The message names them in the order in which they were tried.
+BEHAVIOUR("addresses of both kinds are tried in turns, the first one's kind first", kSockets) {
+  TCPServer server(echo);
+  const std::string port = port_of(co_await server.listen("tcp://127.0.0.5:0"));
+  const ConnectOptions dead = with_host({"127.0.0.1", "127.0.0.2", "::1"});
+  const Result<IOStream> none = co_await as_result(connect("tcp://example.test" + port, dead));
+  expect(!none.ok(), "nobody listens there");
+  const std::string message = none.failure().message();
+  std::size_t at = 0;
+  for (const char* address : {"127.0.0.1", "[::1]", "127.0.0.2"}) {
+    at = message.find(address + port + ": ", at);
+    expect(at != std::string::npos, message);
+  }
+}
+
 BEHAVIOUR("of addresses of both kinds the one that somebody listens at is found, whichever comes first", kSockets) {
   TCPServer server(echo);
   const std::string url = co_await server.listen("tcp://127.0.0.1:0");

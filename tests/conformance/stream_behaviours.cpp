@@ -348,6 +348,26 @@ BEHAVIOUR("the peer's end is noticed while nobody reads", Needs::nothing) {
   expect(reason_of(ends.far.error()) == Errc::end, "with its reason");
 }
 
+BEHAVIOUR("a closed stream goes on sending for its linger_timeout, and no longer", Needs::nothing) {
+  constexpr std::size_t kMuch = 1024 * 1024;
+  for (const bool in_time : {true, false}) {
+    Ends ends = make_ends(StreamOptions().linger_timeout(in_time ? Duration(1h) : Duration(10ms)));
+    ends.near.write(std::string(kMuch, 'x')).ignore();
+    ends.near.close();
+    co_await sleep_for(30ms);
+    const Result<std::string> all = co_await as_result(ends.far.read_bytes(kMuch));
+    expect(all.ok() == in_time, in_time ? "what was accepted arrives" : "nobody sends any more");
+  }
+}
+
+BEHAVIOUR("what a closed stream throws away of its peer's is bounded", Needs::nothing) {
+  Ends ends = make_ends(StreamOptions().linger_timeout(1h));
+  ends.near.write(std::string(1024 * 1024, 'x')).ignore();  // which the peer does not take
+  ends.near.close();
+  const Result<void> written = co_await as_result(ends.far.write(std::string(16 * 1024 * 1024, 'o')));
+  expect(!written.ok(), "it was let go before it had read all of that");
+}
+
 BEHAVIOUR("close fails the read, then the writes, then tells the facts, then calls back", Needs::nothing) {
   Ends ends = make_ends();
   std::string order;
