@@ -113,7 +113,9 @@ Future<void> StreamImpl::after_append(std::size_t held) {
     loop_->add_flush(*output_);
   }
   if (held <= options_->high_water_mark()) return Future<void>::ready();
-  return wait_output(Awaited::room);
+  Future<void> room = wait_output(Awaited::room);
+  if (!output_) send_output();  // a filter has taken it all and holds it: nothing else would ask when that has left
+  return room;
 }
 
 Future<void> StreamImpl::wait_output(Awaited awaited) {
