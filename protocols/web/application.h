@@ -27,6 +27,9 @@ class ApplicationCore {
 
   static Future<void> serve(std::shared_ptr<ApplicationCore> core, HTTPServerRequest& request);
   // Its frame keeps the handler, and the core.
+  static void set_sent_callback(HTTPServerRequest& request, Function<void()> callback) {
+    request.set_sent_function(std::move(callback));
+  }
   void tell_drain() noexcept;
   void log_end(RequestHandler& handler) noexcept;
 

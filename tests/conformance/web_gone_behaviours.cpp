@@ -461,6 +461,54 @@ BEHAVIOUR("on_finish waits until the response was handed over whole", kNetwork) 
   expect_equal(seen.closed, 0);
 }
 
+namespace {
+
+// Finishes, and works on until its client has gone.
+class WorksOn : public Watched {
+ public:
+  WorksOn(Seen& seen, bool cancels) : Watched(seen), cancels_(cancels) {}
+  Future<void> get() override {
+    const Counting frame(seen_.ended);
+    if (cancels_) set_cancel_on_connection_close(true);
+    co_await finish("all of it");
+    co_await request().stream().peer_ended();
+    co_await sleep_for(2ms);
+    ++seen_.begun;
+  }
+
+ private:
+  bool cancels_;
+};
+
+Future<void> work_on(bool cancels) {
+  Seen seen;
+  Application app;
+  app.add<WorksOn>("/", std::ref(seen), cancels);
+  const std::string url = stream_url(co_await app.listen("http://127.0.0.1:0"));
+  IOStream client = co_await connect(url);
+  const WebReply reply = co_await ask(client, request("GET", "/"));
+  expect_equal(reply.body, "all of it");
+  co_await until(seen.finished, 1);
+  expect_equal(seen.ended, 0);
+  client.close();
+  co_await until_idle(app);
+  expect_equal(seen.begun, 1);
+  expect_equal(seen.finished, 1);
+  expect_equal(seen.closed, 0);
+}
+
+}  // namespace
+
+BEHAVIOUR(
+    "on_finish comes when the response has left, also to a verb that works on, and a client that then goes is none",
+    kNetwork) {
+  co_await work_on(false);
+}
+
+BEHAVIOUR("a verb that works on behind its response is not dropped when its client goes", kNetwork) {
+  co_await work_on(true);
+}
+
 BEHAVIOUR("half_closing_clients = wait: a FIN is no reason to stop, a write that fails is", kNetwork) {
   Seen seen;
   Application app({}, HTTPServerOptions().set_half_closing_clients(HalfClosingClients::wait));
