@@ -105,6 +105,7 @@ class HTTPServerConnection final : public ListNode, private OperationBase, priva
   // Called when the answer is complete and flushed, unless the client counts as gone before.
   bool client_gone() const noexcept { return gone_ || !stream_ || stream_.is_closed(); }
   std::error_code close_reason() const noexcept;
+  bool server_drains() const noexcept { return service_->draining; }
 
   IOStream detach(std::string& leftover);
 

@@ -131,7 +131,10 @@ void ApplicationCore::begin(RequestHandler& handler, HTTPServerRequest& request,
   state.path_args = std::move(match.groups);
   for (std::string& argument : state.path_args) argument = url_unescape(argument, false);
   handler.clear();
-  if (entry.traits.wants_drain) draining_.push_back(state);
+  if (entry.traits.wants_drain) {
+    draining_.push_back(state);
+    if (request.server_drains()) tell_drain(state);
+  }
   if (entry.cancel_on_close) handler.set_cancel_on_connection_close(true);
 }
 
@@ -167,7 +170,11 @@ std::string ApplicationCore::reverse_url(const RouteCall& call) const {
 }
 
 void ApplicationCore::tell_drain() noexcept {
-  draining_.for_each([](HandlerState& state) { call_hook("on_drain", [&] { state.handler->on_drain(); }); });
+  draining_.for_each([](HandlerState& state) { tell_drain(state); });
+}
+
+void ApplicationCore::tell_drain(HandlerState& state) noexcept {
+  call_hook("on_drain", [&] { state.handler->on_drain(); });
 }
 
 void ApplicationCore::log_end(RequestHandler& handler) noexcept {

@@ -201,6 +201,7 @@ class HTTPServerRequest {
   explicit HTTPServerRequest(detail::HTTPServerConnection& connection) noexcept : connection_(connection) {}
   void set_close_function(detail::Function<void()> callback);
   void set_sent_function(detail::Function<void()> callback);
+  bool server_drains() const noexcept;
 
   detail::HTTPServerConnection& connection_;
 };
