@@ -1,14 +1,16 @@
 // Answers every request with "Hello, World!": hello_http [--backend NAME] [--threads N] PORT
 //
 // With several threads each has a loop and a listener of its own on the one port, and the system deals the connections out.
+#include <cstdio>
+#include <exception>
 #include <future>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "command_line.h"
 #include "twinloop/httpserver.h"
+#include "twinloop/remote.h"
 
 using namespace twinloop;
 
@@ -21,29 +23,38 @@ Future<void> hello(HTTPServerRequest& request) {
 class Worker {
  public:
   Worker(const std::string& url, const ListenOptions& options) {
-    std::promise<IOLoop*> made;
-    std::future<IOLoop*> loop = made.get_future();
-    thread_ = std::thread(&Worker::run, url, options, std::move(made));
-    loop_ = loop.get();
+    std::promise<RemoteLoop> listening;
+    std::future<RemoteLoop> loop = listening.get_future();
+    thread_ = std::async(std::launch::async, &Worker::run, url, options, std::move(listening));
+    try {
+      loop_ = loop.get();
+    } catch (const std::future_error&) {
+      thread_.get();  // throws why the promise was broken
+    }
   }
   ~Worker() {
-    loop_->stop();
-    thread_.join();
+    loop_.stop();
+    try {
+      if (thread_.valid()) thread_.get();
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "hello_http: a thread ended before its time: %s\n", error.what());
+    }
   }
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
  private:
-  static void run(const std::string& url, const ListenOptions& options, std::promise<IOLoop*> made) {
+  // It owns the promise: what is thrown in front of set_value() breaks that.
+  static void run(const std::string& url, const ListenOptions& options, std::promise<RemoteLoop> listening) {
     IOLoop loop;
     HTTPServer server(hello);
     loop.run_sync([&] { return server.listen(url, options); });
-    made.set_value(&loop);
+    listening.set_value(loop.remote());
     loop.start();
   }
 
-  std::thread thread_;
-  IOLoop* loop_ = nullptr;
+  RemoteLoop loop_;
+  std::future<void> thread_;
 };
 
 Future<void> serve(unsigned port, unsigned threads) {

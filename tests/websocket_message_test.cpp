@@ -4,6 +4,8 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <memory>
+#include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -605,7 +607,49 @@ TEST_CASE("a write waits while a slow peer does not read, and beyond the limit i
   });
 }
 
+namespace {
+
+// Takes everything, and notes where the long pieces lie.
+class Swallowing final : public Transport {
+ public:
+  explicit Swallowing(std::vector<const std::byte*>& places) : places_(places) {}
+  IoResult read(Bytes) override { return IoResult::would_block(); }
+  IoResult write(std::span<const ConstBytes> pieces) override {
+    std::size_t count = 0;
+    for (const ConstBytes piece : pieces) {
+      if (piece.size() > 1000) places_.push_back(piece.data());
+      count += piece.size();
+    }
+    return IoResult::done(count);
+  }
+  IoResult shutdown_write() override { return IoResult::done(); }
+  void close(std::error_code) noexcept override {}
+  void want(bool, bool) override {}
+  void set_listener(TransportListener*) noexcept override {}
+  bool close_may_lose_output() const noexcept override { return false; }
+
+ private:
+  std::vector<const std::byte*>& places_;
+};
+
+}  // namespace
+
 TEST_CASE("a prepared message goes to a hundred peers without being copied") {
+  run([]() -> Future<void> {
+    const PreparedMessage message(std::string(50'000, 'x'));
+    std::vector<const std::byte*> places;
+    std::vector<WebSocketConnection> peers;
+    for (int i = 0; i < 100; ++i) {
+      peers.push_back(connection(IOStream(std::make_unique<Swallowing>(places)), Role::server));
+      peers.back().write_message(message).ignore();
+    }
+    for (WebSocketConnection& each : peers) co_await each.flush();
+    CHECK(places.size() == 100);
+    CHECK(std::set<const std::byte*>(places.begin(), places.end()).size() == 1);
+  });
+}
+
+TEST_CASE("a prepared message reaches a hundred peers, and a client masks it") {
   run([]() -> Future<void> {
     const PreparedMessage message(std::string(50'000, 'x'));
     std::vector<Raw> peers;

@@ -15,10 +15,10 @@ struct DateLine {
 
 }  // namespace
 
-std::string_view date_line(TimePoint now) {
+std::string_view date_line(TimePoint now, WallClock wall_clock) {
   thread_local DateLine line;
   if (now < line.begun || now >= line.stale || line.text.empty()) {
-    const auto wall = std::chrono::system_clock::now();
+    const auto wall = wall_clock();
     const auto second = std::chrono::floor<std::chrono::seconds>(wall);
     line.text = "Date: " + format_timestamp(second) + "\r\n";
     line.begun = now;

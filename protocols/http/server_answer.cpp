@@ -159,6 +159,12 @@ Future<void> HTTPServerConnection::respond(int status, const HTTPHeaders& header
   }
   finished_ = true;
   if (is_head_) body.clear();
+  Future<void> written = write_whole(std::move(body));
+  watch_answer();
+  return written;
+}
+
+Future<void> HTTPServerConnection::write_whole(std::string body) {
   if (body.size() <= kJoined) return stream_.write(std::string_view(out_.append(body)));
   stream_.write(std::string_view(out_)).ignore();
   return stream_.write(std::move(body));
@@ -211,7 +217,9 @@ Future<void> HTTPServerConnection::finish() {
   if (answer_ == Answer::fixed && left_ > 0 && !is_head_) return fail_answer("less than its Content-Length");
   finished_ = true;
   const bool chunked = answer_ == Answer::chunked && !is_head_;
-  return stream_.write(chunked ? std::string_view("0\r\n\r\n") : std::string_view());
+  Future<void> written = stream_.write(chunked ? std::string_view("0\r\n\r\n") : std::string_view());
+  watch_answer();
+  return written;
 }
 
 Future<void> HTTPServerConnection::flush() {

@@ -59,6 +59,7 @@ HTTPServerConnection::HTTPServerConnection(std::shared_ptr<HTTPService> service,
 HTTPServerConnection::~HTTPServerConnection() {
   branch_.stop();
   work_ = Future<void>();
+  forget_client();
   if (active_) end_request();
   if (notice_) notice_->connection = nullptr;
   if (scheduled()) loop_.remove_timer(*this);
@@ -135,8 +136,7 @@ bool HTTPServerConnection::begin_request() {
 void HTTPServerConnection::end_request() {
   if (!std::exchange(active_, false)) return;
   --service_->active;
-  cancel_ = false;
-  close_function_.reset();
+  forget_client();
   if (service_->draining) keep_ = false;
   if (body_status_ != 0) body_failure_ = Failure();
   body_status_ = 0;
@@ -228,13 +228,16 @@ void HTTPServerConnection::lose_answer() {
 
 void HTTPServerConnection::set_close_function(Function<void()> callback) {
   close_function_ = std::move(callback);
-  if (close_function_) watch_client(service_->options.half_closing_clients() == HalfClosingClients::wait);
+  if (!close_function_) return;
+  watch_client(service_->options.half_closing_clients() == HalfClosingClients::wait);
+  watch_answer();
 }
 
 void HTTPServerConnection::cancel_when_client_goes() {
   if (detached_) throw Error(Errc::protocol, "cancel_when_client_goes() behind detach()");
   cancel_ = true;
   watch_client(service_->options.half_closing_clients() == HalfClosingClients::wait);
+  watch_answer();
 }
 
 void HTTPServerConnection::watch_client(bool half_open) {
@@ -259,8 +262,31 @@ void HTTPServerConnection::on_client_notice() {
 
 void HTTPServerConnection::note_flushed(const Result<void>& flushed) {
   if (!flushed.ok()) return;  // the stream is closed: its notice is on the way, and the request is not over before it
+  forget_client();
+}
+
+void HTTPServerConnection::forget_client() noexcept {
   cancel_ = false;
   close_function_.reset();
+  sent_function_.reset();
+  sent_branch_.stop();
+  sent_ = Future<void>();
+}
+
+// A handler may work on behind its answer: whoever asked about the client hears of the answer's end when it has left.
+void HTTPServerConnection::watch_answer() {
+  if (!finished_ || sent_.valid() || client_gone() || !(interested() || sent_function_)) return;
+  sent_ = stream_.flush();
+  sent_branch_.watch(sent_, this);
+}
+
+void HTTPServerConnection::on_answer_sent(Branch& branch) {
+  auto& self = static_cast<HTTPServerConnection&>(*branch.operation());
+  const Result<void> flushed = self.sent_.take_result();
+  if (!flushed.ok() || self.gone_) return;
+  Function<void()> callback = std::move(self.sent_function_);
+  self.forget_client();
+  if (callback) callback();
 }
 
 std::error_code HTTPServerConnection::close_reason() const noexcept {

@@ -101,8 +101,11 @@ class HTTPServerConnection final : public ListNode, private OperationBase, priva
 
   void set_close_function(Function<void()> callback);
   void cancel_when_client_goes();
+  void set_sent_function(Function<void()> callback) { sent_function_ = std::move(callback); }
+  // Called when the answer is complete and flushed, unless the client counts as gone before.
   bool client_gone() const noexcept { return gone_ || !stream_ || stream_.is_closed(); }
   std::error_code close_reason() const noexcept;
+  bool server_drains() const noexcept { return service_->draining; }
 
   IOStream detach(std::string& leftover);
 
@@ -130,6 +133,7 @@ class HTTPServerConnection final : public ListNode, private OperationBase, priva
   void format_head(int status, std::string_view reason, const HTTPHeaders& headers, const Given& given);
   std::error_code write_refusal() const noexcept;
   Future<void> fail_answer(const char* what);
+  Future<void> write_whole(std::string body);
 
   Future<std::string_view> read_for_body();
   Failure fail_body(int status, Errc reason, std::string_view why);
@@ -142,12 +146,15 @@ class HTTPServerConnection final : public ListNode, private OperationBase, priva
   void watch_client(bool half_open);
   void on_client_notice();
   void cut_handler() noexcept;
+  void watch_answer();
+  void forget_client() noexcept;
 
   void note_idle();
   void fire() override;
   void expire() noexcept override {}
 
   static void on_handler_done(Branch& branch);
+  static void on_answer_sent(Branch& branch);
   static void on_dropped(OperationBase& operation) noexcept;
   static void on_deliver(OperationBase& operation, FutureBase& future);
   static FutureBase* inner(OperationBase& operation) noexcept;
@@ -194,6 +201,9 @@ class HTTPServerConnection final : public ListNode, private OperationBase, priva
   Branch branch_{&HTTPServerConnection::on_handler_done};
   std::shared_ptr<Notice> notice_;
   Function<void()> close_function_;
+  Function<void()> sent_function_;
+  Future<void> sent_;  // the flush behind an answer that somebody asked about
+  Branch sent_branch_{&HTTPServerConnection::on_answer_sent};
   std::error_code reason_;
   bool cancel_ = false;
   bool gone_ = false;

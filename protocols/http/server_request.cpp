@@ -67,6 +67,10 @@ bool HTTPServerRequest::finished() const noexcept { return connection_.finished(
 void HTTPServerRequest::set_close_function(detail::Function<void()> callback) {
   connection_.set_close_function(std::move(callback));
 }
+void HTTPServerRequest::set_sent_function(detail::Function<void()> callback) {
+  connection_.set_sent_function(std::move(callback));
+}
+bool HTTPServerRequest::server_drains() const noexcept { return connection_.server_drains(); }
 void HTTPServerRequest::cancel_when_client_goes() { connection_.cancel_when_client_goes(); }
 bool HTTPServerRequest::client_gone() const noexcept { return connection_.client_gone(); }
 std::error_code HTTPServerRequest::close_reason() const noexcept { return connection_.close_reason(); }

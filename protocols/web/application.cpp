@@ -30,8 +30,9 @@ class Ending {
   Ending(const Ending&) = delete;
   Ending& operator=(const Ending&) = delete;
   ~Ending() {
+    if (waits_) ApplicationCore::set_sent_callback(state_.request, {});
     if (state_.detached) return;
-    if (listens_) state_.request.set_close_callback(Function<void()>());
+    if (listens_) state_.request.set_close_callback(nullptr);
     gone();
     state_.application.log_end(*state_.handler);
   }
@@ -39,6 +40,12 @@ class Ending {
   void listen() {
     listens_ = true;
     state_.request.set_close_callback([this] { client_left(); });
+  }
+
+  // A verb may work on behind finish().
+  void wait_for_the_answer() {
+    waits_ = true;
+    ApplicationCore::set_sent_callback(state_.request, [this] { finished(); });
   }
 
   void gone() noexcept {
@@ -60,6 +67,7 @@ class Ending {
  private:
   HandlerState& state_;
   bool listens_ = false;
+  bool waits_ = false;
 };
 
 }  // namespace
@@ -123,7 +131,10 @@ void ApplicationCore::begin(RequestHandler& handler, HTTPServerRequest& request,
   state.path_args = std::move(match.groups);
   for (std::string& argument : state.path_args) argument = url_unescape(argument, false);
   handler.clear();
-  if (entry.traits.wants_drain) draining_.push_back(state);
+  if (entry.traits.wants_drain) {
+    draining_.push_back(state);
+    if (request.server_drains()) tell_drain(state);
+  }
   if (entry.cancel_on_close) handler.set_cancel_on_connection_close(true);
 }
 
@@ -134,6 +145,7 @@ Future<void> ApplicationCore::serve(std::shared_ptr<ApplicationCore> core, HTTPS
   const HandlerTraits& traits = state.route.traits;
   Ending ending(state);
   if (traits.wants_close) ending.listen();
+  if (traits.wants_finish || traits.wants_close) ending.wait_for_the_answer();
   const Result<> executed = co_await as_result(handler->execute());
   if (!executed.ok()) co_await Fail(executed.failure());
   if (state.detached || state.ended) co_return;
@@ -158,7 +170,11 @@ std::string ApplicationCore::reverse_url(const RouteCall& call) const {
 }
 
 void ApplicationCore::tell_drain() noexcept {
-  draining_.for_each([](HandlerState& state) { call_hook("on_drain", [&] { state.handler->on_drain(); }); });
+  draining_.for_each([](HandlerState& state) { tell_drain(state); });
+}
+
+void ApplicationCore::tell_drain(HandlerState& state) noexcept {
+  call_hook("on_drain", [&] { state.handler->on_drain(); });
 }
 
 void ApplicationCore::log_end(RequestHandler& handler) noexcept {

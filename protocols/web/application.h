@@ -27,6 +27,9 @@ class ApplicationCore {
 
   static Future<void> serve(std::shared_ptr<ApplicationCore> core, HTTPServerRequest& request);
   // Its frame keeps the handler, and the core.
+  static void set_sent_callback(HTTPServerRequest& request, Function<void()> callback) {
+    request.set_sent_function(std::move(callback));
+  }
   void tell_drain() noexcept;
   void log_end(RequestHandler& handler) noexcept;
 
@@ -48,6 +51,7 @@ class ApplicationCore {
   bool find_in(const Host& host, std::string_view path, Match& match) const;
   bool find_for(std::string_view host_name, std::string_view path, Match& match) const;
   std::unique_ptr<RequestHandler> make_handler(HTTPServerRequest& request);
+  static void tell_drain(HandlerState& state) noexcept;
   void begin(RequestHandler& handler, HTTPServerRequest& request, const RouteEntry& entry, Match match);
 
   ApplicationSettings settings_;

@@ -7,6 +7,8 @@
 namespace twinloop {
 namespace {
 
+constexpr const char* kGoingAway = "the server is going away";
+
 RequestHead head_of(HTTPServerRequest& request) {
   RequestHead head;
   head.method = request.method();
@@ -66,6 +68,7 @@ std::string WebSocketHandler::select_subprotocol(const std::vector<std::string>&
 Future<void> WebSocketHandler::get() {
   const bool open = co_await shake_hands();
   if (!open) co_return;
+  if (draining_) say_going_away();
   watching_ = tell_of_the_end();
   connection_.set_on_ping([this](std::string payload) { on_ping(std::move(payload)); });
   connection_.set_on_pong([this](std::string payload) { on_pong(std::move(payload)); });
@@ -87,6 +90,7 @@ Future<bool> WebSocketHandler::shake_hands() {
   if (refusal.status.empty() && asked.contains("Origin") && !check_origin(asked.get("Origin"))) {
     refusal = {"403 Forbidden", "pages from there may not connect here"};
   }
+  if (refusal.status.empty() && draining_) refusal = {"503 Service Unavailable", kGoingAway};
   if (!refusal.status.empty()) {
     co_await refuse(refusal.status, refusal.why);
     co_return false;
@@ -162,8 +166,11 @@ void WebSocketHandler::tell_close() noexcept {
 }
 
 void WebSocketHandler::on_drain() {
-  if (connection_) connection_.close(1001, "the server is going away").ignore();
+  draining_ = true;
+  if (connection_) say_going_away();
 }
+
+void WebSocketHandler::say_going_away() { connection_.close(1001, kGoingAway).ignore(); }
 
 // ---- from open() on
 

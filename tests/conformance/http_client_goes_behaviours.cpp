@@ -296,6 +296,73 @@ BEHAVIOUR("HTTP client goes: after the answer has left nobody is told", kNetwork
   expect_equal(diary.text, "answered, flushed");
 }
 
+namespace {
+
+// Works on behind its answer until its client has gone, and longer.
+Future<void> work_on(HTTPServerRequest& request, Diary& diary) {
+  co_await request.stream().peer_ended();
+  co_await sleep_for(2ms);
+  diary.note("worked on");
+}
+
+Future<void> answer_and_work_on(HTTPServerRequest& request, Diary& diary) {
+  request.set_close_callback([&diary] { diary.note("told"); });
+  request.cancel_when_client_goes();
+  co_await answer_and_note(request, diary);
+  co_await work_on(request, diary);
+}
+
+Future<void> answer_in_pieces_and_work_on(HTTPServerRequest& request, Diary& diary) {
+  request.set_close_callback([&diary] { diary.note("told"); });
+  request.cancel_when_client_goes();
+  co_await request.write_headers(200, {});
+  co_await request.write("answer");
+  co_await request.finish();
+  diary.note("answered");
+  co_await work_on(request, diary);
+}
+
+// Asks when it is too late to be told.
+Future<void> ask_behind_the_answer(HTTPServerRequest& request, Diary& diary) {
+  co_await answer_and_note(request, diary);
+  co_await request.flush();
+  request.set_close_callback([&diary] { diary.note("told"); });
+  request.cancel_when_client_goes();
+  co_await work_on(request, diary);
+}
+
+}  // namespace
+
+BEHAVIOUR("HTTP client goes: once its answer has left nobody is told and nobody dropped, though a handler works on",
+          kNetwork) {
+  for (const auto handler : {&answer_and_work_on, &answer_in_pieces_and_work_on, &ask_behind_the_answer}) {
+    Diary diary;
+    Site site(with(handler, diary));
+    RawClient client = co_await site.open(kTcp);
+    const Reply reply = co_await client.ask(get("/"));
+    expect_equal(reply.body, "answer");
+    client.stream().close();
+    co_await until(site.server(), nobody_is_connected);
+    expect_equal(diary.text, "answered, worked on");
+  }
+}
+
+BEHAVIOUR("HTTP client goes: one that leaves in the middle of an answer that was finished is told of", kNetwork) {
+  Diary diary;
+  Site site([&diary](HTTPServerRequest& request) -> Future<void> {
+    request.set_close_callback([&request, &diary] { diary.note_gone(request); });
+    request.respond(200, {}, std::string(20'000'000, 'x')).ignore();
+    co_await std::move(diary.go.future);
+  });
+  RawClient client = co_await open_and_ask(site, get("/"));
+  co_await client.stream().read_bytes(1000);
+  client.stream().abort();
+  co_await std::move(diary.told.future);
+  diary.go.promise.set_value();
+  co_await until(site.server(), nobody_is_connected);
+  expect_equal(diary.text, "gone (reset)");
+}
+
 BEHAVIOUR("HTTP client goes: one that asks again is told at the one it asked for last", kNetwork) {
   Diary diary;
   Site site([&diary](HTTPServerRequest& request) -> Future<void> {

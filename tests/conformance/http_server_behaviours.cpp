@@ -1,4 +1,6 @@
 // HTTPServer: requests and answers (Tornado's httpserver_test, and what that leaves out).
+#include <algorithm>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -49,16 +51,25 @@ BEHAVIOUR("HTTP: a request is answered with length, date and server", Needs::htt
 }
 
 BEHAVIOUR("HTTP: a server serves http and unix sockets, and says where", kNetwork) {
-  HTTPServer server(answer_target);
+  HTTPServer server([](HTTPServerRequest& request) {
+    return request.respond(200, kText, request.uri() + " from " + request.remote_ip());
+  });
   const std::string url = co_await server.listen("http://127.0.0.1:0");
   expect(url.starts_with("http://127.0.0.1:"), url);
+  const std::string path = "unix:/tmp/twinloop-http-" + std::to_string(std::random_device()()) + ".socket";
+  const std::string local = co_await server.listen(path);
+  expect_equal(local, path);
   expect_equal(server.urls().at(0), url);
+  expect_equal(server.urls().at(1), local);
   RawClient client(co_await connect("tcp" + url.substr(4)));
   const Reply reply = co_await client.ask(get("/over/tcp"));
-  expect_equal(reply.body, "/over/tcp");
+  expect_equal(reply.body, "/over/tcp from 127.0.0.1");
+  RawClient neighbour(co_await connect(local));
+  const Reply near = co_await neighbour.ask(get("/over/unix"));
+  expect_equal(near.body, "/over/unix from unix");
   server.stop();
   const Reply again = co_await client.ask(get("/after/stop"));
-  expect_equal(again.body, "/after/stop");
+  expect_equal(again.body, "/after/stop from 127.0.0.1");
 }
 
 BEHAVIOUR("HTTP: two requests of one connection", kNetwork) {
@@ -193,6 +204,27 @@ BEHAVIOUR("HTTP: a handler sees what was asked", Needs::http) {
   expect_equal(seen, "GET|http://other:2?q|/|q|other:2|http://other:2?q|1.1|http|q=");
   co_await client.ask("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
   expect_equal(seen, "GET|/|/||127.0.0.1|http://127.0.0.1/|1.0|http");
+}
+
+BEHAVIOUR("HTTP: a head that is refused is one line of the log, which says to whom and why (malformed_first_line_log)",
+          Needs::http) {
+  struct Refused {
+    const char* head;
+    const char* line;
+  };
+  for (const Refused& refused : {Refused{"asdf\r\n\r\n", "HTTP: 400 to pair:: "},
+                                 Refused{"GET / HTTP/1.1\r\nHo\x01st: a\r\n\r\n", "HTTP: 400 to pair:: "},
+                                 Refused{"GET / HTTP/7.3\r\n\r\n", "HTTP: 505 to pair:: "}}) {
+    const RecordedLog log;
+    Site site(answer_hello);
+    RawClient client = co_await site.open();
+    co_await client.send(refused.head);
+    co_await client.rest();
+    const std::string text = log.text();
+    expect(text.starts_with(refused.line) && text.size() > std::string_view(refused.line).size() + 1, text);
+    expect_equal(std::count(text.begin(), text.end(), '\n'), 1);
+    expect_equal(log.count(LogLevel::info), 1);
+  }
 }
 
 // ---- handlers that go wrong

@@ -1,6 +1,7 @@
 // Clients that go: each request ends in exactly one of on_finish and on_connection_close, wherever it was, over every carrier.
 #include <array>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -461,6 +462,54 @@ BEHAVIOUR("on_finish waits until the response was handed over whole", kNetwork) 
   expect_equal(seen.closed, 0);
 }
 
+namespace {
+
+// Finishes, and works on until its client has gone.
+class WorksOn : public Watched {
+ public:
+  WorksOn(Seen& seen, bool cancels) : Watched(seen), cancels_(cancels) {}
+  Future<void> get() override {
+    const Counting frame(seen_.ended);
+    if (cancels_) set_cancel_on_connection_close(true);
+    co_await finish("all of it");
+    co_await request().stream().peer_ended();
+    co_await sleep_for(2ms);
+    ++seen_.begun;
+  }
+
+ private:
+  bool cancels_;
+};
+
+Future<void> work_on(bool cancels) {
+  Seen seen;
+  Application app;
+  app.add<WorksOn>("/", std::ref(seen), cancels);
+  const std::string url = stream_url(co_await app.listen("http://127.0.0.1:0"));
+  IOStream client = co_await connect(url);
+  const WebReply reply = co_await ask(client, request("GET", "/"));
+  expect_equal(reply.body, "all of it");
+  co_await until(seen.finished, 1);
+  expect_equal(seen.ended, 0);
+  client.close();
+  co_await until_idle(app);
+  expect_equal(seen.begun, 1);
+  expect_equal(seen.finished, 1);
+  expect_equal(seen.closed, 0);
+}
+
+}  // namespace
+
+BEHAVIOUR(
+    "on_finish comes when the response has left, also to a verb that works on, and a client that then goes is none",
+    kNetwork) {
+  co_await work_on(false);
+}
+
+BEHAVIOUR("a verb that works on behind its response is not dropped when its client goes", kNetwork) {
+  co_await work_on(true);
+}
+
 BEHAVIOUR("half_closing_clients = wait: a FIN is no reason to stop, a write that fails is", kNetwork) {
   Seen seen;
   Application app({}, HTTPServerOptions().set_half_closing_clients(HalfClosingClients::wait));
@@ -661,6 +710,99 @@ BEHAVIOUR("a body beyond the limit is 413", Needs::http) {
   co_await app.listen("pair:upload");
   const WebReply reply = co_await fetch("pair:upload", request("POST", "/", {}, std::string(101, 'x')));
   expect_equal(reply.status, 413);
+}
+
+// ---- requests that the server's side ends
+
+namespace {
+
+// Ends as its path says.
+class EndsBadly : public Watched {
+ public:
+  using Watched::Watched;
+  Future<void> get() override {
+    const std::string& how = path_args()[0];
+    if (how == "throws") throw std::runtime_error("as it was told");
+    if (how == "throws_behind_flush") co_return co_await throw_behind_flush();
+    if (how == "throws_behind_finish") co_return co_await throw_behind_finish();
+    if (how == "says_less") co_return co_await say(5);
+    if (how == "says_more") co_return co_await say(20);
+    if (how == "closes") request().stream().close();
+    if (how == "aborts") co_return co_await abort_behind_flush();
+    if (how == "page_fails") throw HTTPError(418);
+  }
+  Future<void> post() override {
+    write("it is well");
+    co_return;
+  }
+  Future<void> write_error(int status, const Failure& why) override {
+    if (status == 418) throw std::runtime_error("no page either");
+    return Watched::write_error(status, why);
+  }
+
+ private:
+  Future<void> throw_behind_flush() {
+    write("half");
+    co_await flush();
+    throw std::runtime_error("as it was told");
+  }
+  Future<void> throw_behind_finish() {
+    co_await finish("whole");
+    throw std::runtime_error("as it was told");
+  }
+  Future<void> say(std::size_t bytes) {
+    set_header("Content-Length", 10);
+    write(std::string(bytes, 'x'));
+    co_await flush();
+    co_await finish();
+  }
+  Future<void> abort_behind_flush() {
+    write("half");
+    co_await flush();
+    request().stream().abort();
+    co_await finish();
+  }
+};
+
+struct BadEnd {
+  std::string request;
+  bool answered;  // on_finish, else on_connection_close
+};
+
+std::vector<BadEnd> bad_ends() {
+  const auto to = [](std::string_view path) { return request("GET", path); };
+  std::vector<BadEnd> all = {
+      {to("/throws"), true},     {to("/throws_behind_flush"), false}, {to("/throws_behind_finish"), true},
+      {to("/says_less"), false}, {to("/says_more"), false},           {to("/closes"), false},
+      {to("/aborts"), false},    {to("/page_fails"), true},
+  };
+  all.push_back({request("POST", "/well", {}, "a body"), true});
+  all.push_back({request("POST", "/too_large", {}, std::string(1001, 'x')), true});
+  all.push_back({"POST /malformed HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n", true});
+  return all;
+}
+
+}  // namespace
+
+BEHAVIOUR("a request that its server ends is one of on_finish and on_connection_close, too, whatever was wrong",
+          kNetwork) {
+  const RecordedLog log;
+  for (const BadEnd& end : bad_ends()) {
+    Seen seen;
+    Application app({}, HTTPServerOptions().set_max_body_size(1000));
+    app.add<EndsBadly>("/(.*)", std::ref(seen));
+    const std::string url = stream_url(co_await app.listen("http://127.0.0.1:0"));
+    IOStream client = co_await connect(url);
+    co_await client.write(end.request);
+    while (app.server().stats().requests == 0) co_await sleep_for(1ms);
+    co_await until_idle(app);
+    client.close();
+    co_await moment();
+    const std::string what = end.request.substr(0, end.request.find(" HTTP"));
+    expect(
+        seen.finished == (end.answered ? 1 : 0) && seen.closed == (end.answered ? 0 : 1),
+        what + ": on_finish " + std::to_string(seen.finished) + ", on_connection_close " + std::to_string(seen.closed));
+  }
 }
 
 // ---- server-sent events

@@ -137,6 +137,35 @@ class DropsItself : public WebSocketHandler {
   bool in_open_;
 };
 
+// Waits in prepare().
+class Prepares : public WebSocketHandler {
+ public:
+  explicit Prepares(Notes& notes) : notes_(notes) {}
+  Future<void> prepare() override {
+    notes_.told += "prepare ";
+    co_await std::move(notes_.opened);
+  }
+  Future<void> on_message(WebSocketMessage) override { co_return; }
+
+ private:
+  Notes& notes_;
+};
+
+// Whose server begins to drain within the handshake.
+class Drains : public WebSocketHandler {
+ public:
+  Drains(Application& app, Future<void>& draining) : app_(app), draining_(draining) {}
+  std::string select_subprotocol(const std::vector<std::string>&) override {
+    draining_ = app_.drain(10s);
+    return {};
+  }
+  Future<void> on_message(WebSocketMessage) override { co_return; }
+
+ private:
+  Application& app_;
+  Future<void>& draining_;
+};
+
 class FailsToOpen : public WebSocketHandler {
  public:
   explicit FailsToOpen(bool later) : later_(later) {}
@@ -177,6 +206,9 @@ Future<void> live(const Place& place) {
   expect_equal(notes.told, "prepare [a room] open 1 2 3 on_close 4000bye");
 }
 
+const std::string kUpgradeFields = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
+const std::string kUpgrade = kUpgradeFields + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
 Future<void> refuse(const Place& place) {
   Notes notes;
   Application app;
@@ -190,11 +222,9 @@ Future<void> refuse(const Place& place) {
   co_await heading.write(request("HEAD", "/echo"));
   const WebReply head = co_await read_reply(heading, false);
   expect_equal(head.status, 405);
-  const std::string upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
-  const WebReply keyless = co_await fetch(stream_url(url), request("GET", "/echo", upgrade));
+  const WebReply keyless = co_await fetch(stream_url(url), request("GET", "/echo", kUpgradeFields));
   expect_equal(keyless.status, 400);
-  const std::string foreign =
-      upgrade + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://elsewhere.example\r\n";
+  const std::string foreign = kUpgrade + "Origin: http://elsewhere.example\r\n";
   const WebReply origin = co_await fetch(stream_url(url), request("GET", "/echo", foreign));
   expect_equal(origin.status, 403);
   const auto prepared = co_await as_result(join(url, "/echo?refuse=yes"));
@@ -314,6 +344,71 @@ Future<void> drain(const Place& place) {
   expect_equal(notes.told, "prepare open 1 on_close 1001");
 }
 
+Future<void> drain_in_prepare(const Place& place) {
+  Notes notes;
+  Application app;
+  app.add<Prepares>("/prepare", std::ref(notes));
+  const std::string url = co_await app.listen(place.url);
+  IOStream client = co_await connect(stream_url(url));
+  co_await client.write(request("GET", "/prepare", kUpgrade));
+  while (notes.told.empty()) co_await moment();
+  Future<void> draining = app.drain(1h);
+  notes.gate.set_value();
+  const WebReply reply = co_await read_reply(client);
+  expect_equal(reply.status, 503);
+  co_await client.peer_ended();
+  client.close();
+  co_await std::move(draining);
+}
+
+// A request of which only a part has come when the server begins to drain.
+Future<void> drain_in_front_of_the_request(const Place& place) {
+  Notes notes;
+  Application app;
+  app.add<Echo>("/echo", std::ref(notes));
+  const std::string url = co_await app.listen(place.url);
+  IOStream client = co_await connect(stream_url(url));
+  const std::string asked = request("GET", "/echo", kUpgrade);
+  co_await client.write(asked.substr(0, 20));
+  co_await sleep_for(10ms);
+  Future<void> draining = app.drain(1h);
+  co_await client.write(asked.substr(20));
+  const WebReply reply = co_await read_reply(client);
+  expect_equal(reply.status, 503);
+  expect_equal(notes.told, "prepare ");
+  client.close();
+  co_await std::move(draining);
+}
+
+Future<void> drain_in_the_handshake(const Place& place) {
+  Application app;
+  Future<void> draining;
+  app.add<Drains>("/", std::ref(app), std::ref(draining));
+  const std::string url = co_await app.listen(place.url);
+  WebSocketConnection ws = co_await join(url, "/");
+  co_await expect_close(ws, 1001);
+  co_await std::move(draining);
+}
+
+// It is told to go, and is cut off at the limit.
+Future<void> drain_to_the_limit(const Place& place) {
+  Notes notes;
+  Application app;
+  app.add<Echo>("/echo", std::ref(notes));
+  const std::string url = co_await app.listen(place.url);
+  IOStream client = co_await connect(stream_url(url));
+  co_await client.write(request("GET", "/echo", kUpgrade));
+  co_await client.read_until("\r\n\r\n");
+  while (notes.told != "prepare open ") co_await moment();
+  Future<void> draining = app.drain(20ms);
+  const std::string close = co_await client.read_bytes(4);
+  expect(close.substr(0, 1) == "\x88" && close.substr(2) == "\x03\xe9", "a Close with 1001");
+  co_await std::move(draining);
+  expect_equal(app.server().stats().active, 0u);
+  const std::string rest = co_await client.read_until_close();
+  expect(rest.find("\x88") == std::string::npos, "one Close");
+}
+
 Future<void> compress(const Place& place) {
   Application app;
   app.add<Compresses>("/echo");
@@ -345,6 +440,10 @@ const Case kCases[] = {
     {"set_cancel_on_connection_close: what waits is dropped when the client goes", drop_for_the_gone},
     {"open_coroutine: no message before open has ended", wait_for_open},
     {"drain says 1001 to the clients", drain},
+    {"drain answers 503 where prepare has not ended", drain_in_prepare},
+    {"drain answers 503 where the request has not come whole", drain_in_front_of_the_request},
+    {"drain says 1001 behind a handshake that was under way", drain_in_the_handshake},
+    {"drain cuts off at its limit who was told 1001 and stays", drain_to_the_limit},
     {"get_compression_options: compressed where both want it", compress},
 };
 

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFile } from 'node:fs/promises';
+import http from 'node:http';
 import net from 'node:net';
 import { after, before, test } from 'node:test';
 import tls from 'node:tls';
-import { bin, freePort, run, Stage, within } from './support.mjs';
+import { bin, freePort, run, Stage, startServer, WebSocket, within } from './support.mjs';
 
 let stage;
 
@@ -145,3 +146,56 @@ test('proxy says which of its connections failed, and serves on', async () => {
   proxy.kill('SIGTERM');
   assert.deepEqual(await within(ended, 'the proxy ends'), [0, null]);
 });
+
+const kBackends = ['epoll', 'select', 'libuv'];
+
+function get(url) {
+  return new Promise((done, fail) => {
+    const request = http.get(url, { agent: false }, async (response) => {
+      let body = '';
+      for await (const piece of response) body += piece;
+      done({ status: response.statusCode, headers: response.headers, body });
+    });
+    request.on('error', fail);
+  });
+}
+
+for (const backend of kBackends) {
+  test(`hello_http --backend ${backend} --threads 2 answers every connection, and SIGTERM ends it well`, async () => {
+    const server = await startServer('hello_http', ['--backend', backend, '--threads', '2', '0'], 1);
+    const answers = await within(Promise.all(Array.from({ length: 20 }, () => get(server.urls[0]))), 'the answers');
+    for (const { status, headers, body } of answers) {
+      assert.equal(status, 200);
+      assert.equal(body, 'Hello, World!');
+      assert.equal(headers['content-type'], 'text/plain');
+      assert.equal(headers['content-length'], '13');
+      assert.equal(headers.server, 'twinloop');
+      assert.ok(Math.abs(Date.parse(headers.date) - Date.now()) < 60_000, headers.date);
+    }
+    assert.equal(await server.stop(), 0);
+  });
+}
+
+// A few descriptors are enough for the first loops, not for all.
+test('hello_http says why a thread of it cannot serve', async () => {
+  const { status, error } = await run('/bin/sh', ['-c', 'ulimit -n 24; exec "$0" --threads 100 0', bin('hello_http')]);
+  assert.equal(status, 1, error);
+  assert.match(error, /no file descriptor is available/);
+});
+
+for (const backend of kBackends.slice(1)) {
+  test(`ws_echo --backend ${backend} sends messages back, and SIGTERM ends it well`, async () => {
+    const server = await startServer('ws_echo', ['--backend', backend, '0'], 1);
+    const socket = new WebSocket(server.urls[0]);
+    await within(once(socket, 'open'), 'the handshake');
+    for (const message of ['hello', 'x'.repeat(200_000)]) {
+      const came = once(socket, 'message');
+      socket.send(message);
+      assert.equal(String((await within(came, 'the echo'))[0]), message);
+    }
+    const closed = once(socket, 'close');
+    socket.close(1000);
+    assert.equal((await within(closed, 'the close handshake'))[0], 1000);
+    assert.equal(await server.stop(), 0);
+  });
+}

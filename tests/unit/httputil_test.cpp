@@ -3,6 +3,7 @@
 #include <chrono>
 #include <string>
 
+#include "protocols/http/date_line.h"
 #include "twinloop/httputil.h"
 
 using namespace twinloop;
@@ -407,6 +408,18 @@ TEST_CASE("httputil: dates are read in all three forms, and what is none is refu
     INFO(text);
     CHECK(parsed(text) == "none");
   }
+}
+
+TEST_CASE("httputil: the Date of answers is made anew when the wall's second is over, and not before") {
+  using namespace std::chrono_literals;
+  static std::chrono::system_clock::time_point wall;
+  const auto date_at = [](TimePoint now) { return std::string(detail::date_line(now, [] { return wall; })); };
+  const TimePoint start(-1000h);  // before any loop's time
+  wall = std::chrono::sys_days(1994y / 11 / 6) + 8h + 49min + 37s + 250ms;
+  CHECK(date_at(start) == "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+  wall += 1s;
+  CHECK(date_at(start + 749ms) == "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+  CHECK(date_at(start + 750ms) == "Date: Sun, 06 Nov 1994 08:49:38 GMT\r\n");
 }
 
 TEST_CASE("httputil: statuses have their phrases") {

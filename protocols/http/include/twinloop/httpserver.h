@@ -27,8 +27,9 @@
 namespace twinloop {
 
 namespace detail {
+class ApplicationCore;
 class HTTPServerConnection;
-}
+}  // namespace detail
 
 // What a FIN means after a complete request, for a handler that asked to be told when its client goes (RULES: a FIN is only the end
 // of the client's input, but nearly always the client has gone).
@@ -177,8 +178,8 @@ class HTTPServerRequest {
     set_close_function(detail::Function<void()>(std::forward<F>(callback)));
   }
   void set_close_callback(std::nullptr_t) { set_close_function({}); }
-  // Calls it once, from the loop, if the client goes before the answer is complete and flushed.  One at a time; nullptr takes it
-  // back.
+  // Calls it once, from the loop, if the client goes before the answer is complete and flushed; not while a handler works on behind
+  // that.  One at a time; nullptr takes it back.
   void cancel_when_client_goes();
   // Drops the handler's coroutine then: what it waits for is withdrawn, its destructors run.  Throws Error(protocol) behind detach():
   // who took the connection over watches it himself.
@@ -195,9 +196,12 @@ class HTTPServerRequest {
   // To set options on; reading and writing stay the server's.
 
  private:
+  friend class detail::ApplicationCore;
   friend class detail::HTTPServerConnection;
   explicit HTTPServerRequest(detail::HTTPServerConnection& connection) noexcept : connection_(connection) {}
   void set_close_function(detail::Function<void()> callback);
+  void set_sent_function(detail::Function<void()> callback);
+  bool server_drains() const noexcept;
 
   detail::HTTPServerConnection& connection_;
 };

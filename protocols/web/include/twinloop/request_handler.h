@@ -79,6 +79,7 @@ class RequestHandler {
   // the verb goes on, its writes fail with StreamClosedError, unless set_cancel_on_connection_close was asked for.
   virtual void on_drain();
   // The application is about to end (Application::drain): a handler that would stay for long says so to its client, and finishes.
+  // Of a request whose headers arrive only then it is called in front of prepare().
 
   virtual void set_default_headers();
   // Called for each response that begins anew: also before an error's.

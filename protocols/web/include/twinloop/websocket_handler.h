@@ -12,7 +12,8 @@
 // open(), on_message() for one message after the other, never two at a time, and on_close() once.  What is not read here is not read
 // from the client: a slow handler holds its client back.
 //
-// What open() or on_message() throws is logged, and the client is told 1011.  When the application drains, it is told 1001.
+// What open() or on_message() throws is logged, and the client is told 1011.  When the application drains, it is told 1001, or 503
+// where the handshake is still to come.
 #pragma once
 
 #include <optional>
@@ -75,11 +76,13 @@ class WebSocketHandler : public RequestHandler {
   Future<bool> succeeded(Future<void> work);
   Future<void> tell_of_the_end();
   void tell_close() noexcept;
+  void say_going_away();
 
   WebSocketConnection connection_;
   Future<void> work_;  // open() or on_message()
   bool busy_ = false;
   bool told_ = false;
+  bool draining_ = false;
   Future<void> watching_;
 };
 
