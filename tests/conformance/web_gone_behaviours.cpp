@@ -328,7 +328,7 @@ const std::vector<std::unique_ptr<Registration>> registered = [] {
       for (const Way& way : kWays) {
         const std::string sentence = std::string("a client of a request that ") + place.name + " " + way.name +
                                      ": on_connection_close, once, over " + carrier.name;
-        all.push_back(std::make_unique<Registration>(sentence, carrier.needs,
+        all.push_back(std::make_unique<Registration>(sentence, carrier.needs | Needs::http,
                                                      [&carrier, &place, &way] { return goes(carrier, place, way); }));
       }
     }

@@ -453,7 +453,7 @@ const std::vector<std::unique_ptr<Registration>> registered = [] {
     for (const Place& place : kPlaces) {
       all.push_back(
           std::make_unique<Registration>(std::string("websocket handler: ") + each.sentence + ", over " + place.name,
-                                         place.needs, [run = each.run, &place] { return run(place); }));
+                                         place.needs | Needs::http, [run = each.run, &place] { return run(place); }));
     }
   }
   return all;
