@@ -24,6 +24,7 @@ Result<std::unique_ptr<Transport>> FdTransport::make(Reactor& reactor, Descripto
 
 std::error_code FdTransport::begin(Reactor& reactor) {
   edge_triggered_ = reactor.edge_triggered();
+  maybe_readable_ = !edge_triggered_;  // what has come before is told at once, as an edge
   return registration_.begin(reactor, socket_.get(), *this, edge_triggered_ ? Interest::read : Interest::none,
                              edge_triggered_ ? Trigger::edge : Trigger::level);
 }

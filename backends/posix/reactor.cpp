@@ -4,6 +4,7 @@
 #include <exception>
 #include <string>
 
+#include "twinloop/detail/scheduler.h"
 #include "twinloop/ioloop.h"
 #include "twinloop/log.h"
 #include "twinloop/result.h"
@@ -41,7 +42,11 @@ void Reactor::wait(TimePoint deadline) {
   if (poller_->wait(deadline, batch_)) woken_.exchange(false, std::memory_order_acq_rel);
   if (deadline != kAlready) loop_->awake();
   loop_->count_handlers(batch_.size());
-  for (const FdEvent& event : batch_) dispatch(event);
+  Scheduler& scheduler = Scheduler::current();
+  for (const FdEvent& event : batch_) {
+    dispatch(event);
+    if (scheduler.has_ready()) scheduler.drain();
+  }
 }
 
 // A hosted poller is told of events by its host, perhaps of a registration that has ended since: they must be taken away.

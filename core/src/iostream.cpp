@@ -120,7 +120,7 @@ Future<std::string_view> IOStream::read_until_close_view(std::size_t max_bytes) 
   return impl_->read<std::string_view>(ReadKind::until_close, max_bytes);
 }
 
-Future<void> IOStream::write(std::string_view bytes) { return impl_->write(std::move(bytes)); }
+Future<void> IOStream::write(std::string_view bytes) { return impl_->write(bytes); }
 Future<void> IOStream::write(std::string&& bytes) { return impl_->write(std::move(bytes)); }
 Future<void> IOStream::write(std::span<const std::string_view> pieces) { return impl_->write_pieces(pieces); }
 Future<void> IOStream::write(std::shared_ptr<const std::string> bytes) { return impl_->write_shared(std::move(bytes)); }

@@ -111,13 +111,18 @@ void StreamImpl::end(std::error_code reason, bool transport_usable) {
     queue_close_function();
     forget_waiters();
   }
-  const bool all_done = !output_ && input_exhausted_ && shutdown_done_;
-  if (transport_usable && loop_ != nullptr && !all_done) {
+  if (transport_usable && loop_ != nullptr && !done_with(*transport)) {
     linger(*loop_, std::move(transport), std::move(output_), options_->linger_timeout(), reason);
   } else {
     output_.reset();
     let_go(loop_, std::move(transport), transport_usable ? reason : make_error_code(Errc::cancelled));
   }
+}
+
+// Whether close() is all that is left: it ends the sending side of a plain descriptor, and with the peer's end read it resets nothing.
+bool StreamImpl::done_with(const Transport& transport) const noexcept {
+  const bool close_is_enough = transport.plain_descriptor() >= 0 && reason_of(reason_.code()) == Errc::local;
+  return !output_ && input_exhausted_ && (shutdown_done_ || close_is_enough);
 }
 
 void StreamImpl::lose_loop() noexcept {

@@ -165,8 +165,8 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   template <class T>
   Future<T> read_until_regex(const Regex& regex, std::size_t max_bytes);
 
-  template <class Bytes>
-  Future<void> write(Bytes&& bytes);
+  Future<void> write(std::string_view bytes);
+  Future<void> write(std::string&& bytes);
   Future<void> write_shared(std::shared_ptr<const std::string> bytes);
   Future<void> write_pieces(std::span<const std::string_view> pieces);
   Future<void> write_borrowed(std::string_view bytes);
@@ -238,6 +238,8 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   std::error_code write_refusal(std::size_t count, std::size_t held) const noexcept;
   Future<void> after_append(std::size_t held);
   bool hand_down();
+  bool done_with(const Transport& transport) const noexcept;
+  std::size_t send_ahead(std::string_view bytes);
   IoResult write_down();
   void settle_lent();
   void end_output();

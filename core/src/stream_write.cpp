@@ -7,6 +7,7 @@ namespace twinloop::detail {
 namespace {
 
 constexpr std::size_t kSendAtOnce = 64 * 1024;
+constexpr std::size_t kNotCopied = 8 * 1024;  // so many bytes are worth a system call of their own
 constexpr std::size_t kPieces = 16;
 
 }  // namespace
@@ -24,16 +25,38 @@ OutputQueue& StreamImpl::queue() {
   return output_->queue;
 }
 
-template <class Bytes>
-Future<void> StreamImpl::write(Bytes&& bytes) {
+Future<void> StreamImpl::write(std::string_view bytes) {
+  std::size_t held = unsent();
+  if (const std::error_code refusal = write_refusal(bytes.size(), held)) return Future<void>::failed(refusal);
+  if (bytes.size() >= kNotCopied && held == 0 && !write_blocked_) {
+    bytes.remove_prefix(send_ahead(bytes));
+    if (is_closed()) return Future<void>::failed(reason_.code());
+    held = unsent();
+  }
+  if (!bytes.empty()) queue().append(bytes);
+  return after_append(held + bytes.size());
+}
+
+Future<void> StreamImpl::write(std::string&& bytes) {
   const std::size_t count = bytes.size();
   const std::size_t held = unsent();
   if (const std::error_code refusal = write_refusal(count, held)) return Future<void>::failed(refusal);
-  if (count > 0) queue().append(std::forward<Bytes>(bytes));
+  if (count > 0) queue().append(std::move(bytes));
   return after_append(held + count);
 }
-template Future<void> StreamImpl::write(std::string_view&&);
-template Future<void> StreamImpl::write(std::string&&);
+
+// Hands down what it can of bytes that nothing waits before, from where they lie; how many those were.
+std::size_t StreamImpl::send_ahead(std::string_view bytes) {
+  const ConstBytes piece = std::as_bytes(std::span(bytes));
+  const IoResult result = transport_->write(std::span(&piece, 1));
+  if (result.status == IoStatus::error) on_failure(result.error);
+  if (result.status != IoStatus::ok) return 0;
+  if (waiters_) {
+    note_bytes();
+    waiters_->sent += result.count;
+  }
+  return result.count;
+}
 
 Future<void> StreamImpl::write_shared(std::shared_ptr<const std::string> bytes) {
   const std::size_t count = bytes->size();
