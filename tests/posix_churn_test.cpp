@@ -26,7 +26,7 @@ struct Held {
   std::size_t heap;
 };
 
-constexpr std::size_t kOfTables = (64 + 4 * 65) * 1024;  // that grow once, and the chunks that streams read into, four of which are kept
+constexpr std::size_t kOfTables = (64 + 4 * 65) * 1024;  // grow once: tables, and the four chunks for input
 
 #if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
 std::size_t heap_bytes() { return ::mallinfo2().uordblks; }
