@@ -16,17 +16,6 @@ namespace {
 constexpr Needs kNetwork = Needs::tcp | Needs::listen;
 constexpr std::size_t kMuch = 2 * 1024 * 1024;
 
-// Different everywhere, so that a piece that is lost, doubled or moved shows.
-std::string numbered(std::size_t size) {
-  std::string bytes;
-  bytes.reserve(size + 8);
-  for (std::uint32_t number = 0; bytes.size() < size; ++number) {
-    const std::uint32_t mixed = number * 2654435761U;
-    bytes.append(reinterpret_cast<const char*>(&mixed), sizeof mixed);
-  }
-  return bytes;
-}
-
 // source -> from, pumped to -> sink
 struct Line {
   Ends in;
