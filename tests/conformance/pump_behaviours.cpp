@@ -42,8 +42,6 @@ Future<void> note_bytes_of(IOStream& stream, std::string& got, Duration pause) {
   }
 }
 
-bool is_plain(const Carrier& carrier) { return carrier.url != nullptr && !carrier.filter; }
-
 Future<void> pump_whole(const Carrier& carrier, Duration pause) {
   Line line = co_await open_line(carrier);
   const std::string bytes = numbered(kMuch);
