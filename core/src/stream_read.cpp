@@ -283,6 +283,7 @@ std::size_t StreamImpl::move_to(StreamImpl& to, std::size_t most) {
   if (moved == 0) return 0;
   note_bytes();
   to.note_bytes();
+  loop_->count_moved(moved - rest.size());
   to.write(std::move(rest)).ignore();
   return moved;
 }
