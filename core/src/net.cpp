@@ -3,6 +3,7 @@
 #include "pair.h"
 #include "twinloop/detail/builtin.h"
 #include "twinloop/detail/handoff.h"
+#include "twinloop/locks.h"
 #include "twinloop/log.h"
 #include "twinloop/timing.h"
 
@@ -136,7 +137,11 @@ class FilterListener final : public Listener::Impl {
   }
   ~FilterListener() override { close(); }
 
-  Future<IOStream> accept() override { return state_->ready.take(); }
+  Future<IOStream> accept() override {
+    Future<IOStream> next = state_->ready.take();
+    state_->changed.notify_all();
+    return next;
+  }
 
   Url url() const override {
     Url real = Url::parse(below_.url()).value();
@@ -161,18 +166,27 @@ class FilterListener final : public Listener::Impl {
     ListenOptions options;
     detail::Handoff<IOStream> ready;
     std::size_t handshakes = 0;
+    bool told = false;  // that there are too many, until they are half as many
+    Condition changed;  // a handshake has ended, or somebody accepts
+
+    bool too_many_handshakes() const noexcept { return handshakes >= options.max_handshakes; }
+    // Nobody takes connections: then few are made ready.
+    bool enough() const noexcept { return !ready.awaited() && handshakes + ready.size() >= kAccepted; }
   };
 
   struct Count {
-    explicit Count(std::size_t& n) noexcept : number(n) { ++number; }
-    ~Count() { --number; }
+    explicit Count(State& s) noexcept : state(s) { ++state.handshakes; }
+    ~Count() {
+      if (--state.handshakes <= state.options.max_handshakes / 2) state.told = false;
+      state.changed.notify_all();
+    }
     Count(const Count&) = delete;
     Count& operator=(const Count&) = delete;
-    std::size_t& number;
+    State& state;
   };
 
   static Future<void> shake_hands(std::shared_ptr<State> state, IOStream lower) {
-    const Count count(state->handshakes);
+    const Count count(*state);
     const std::string peer = lower.description();
     Result<IOStream> stream = co_await as_result(with_timeout(
         state->options.handshake_timeout, state->filter.accept(std::move(lower), state->url, state->options)));
@@ -183,14 +197,28 @@ class FilterListener final : public Listener::Impl {
     }
   }
 
+  static void tell_of_too_many(FilterListener& self) {
+    if (std::exchange(self.state_->told, true)) return;
+    log(LogLevel::warning, self.url().to_string() + ": " + std::to_string(self.state_->handshakes) +
+                               " handshakes are under way (max_handshakes); further connections wait");
+  }
+
+  static Future<void> wait_for_room(FilterListener& self) {
+    State& state = *self.state_;
+    while (state.too_many_handshakes() || state.enough()) {
+      if (state.too_many_handshakes()) tell_of_too_many(self);
+      co_await state.changed.wait();
+    }
+  }
+
   static Future<void> pump(FilterListener& self) {
     for (;;) {
+      co_await wait_for_room(self);
       Result<IOStream> lower = co_await as_result(self.below_.accept());
       if (!lower.ok()) {
         self.state_->ready.close(lower.failure());
         co_return;
       }
-      if (self.state_->handshakes >= self.state_->options.max_handshakes) continue;
       IOLoop::current().spawn(&FilterListener::shake_hands, self.state_, std::move(*lower));
     }
   }

@@ -224,13 +224,14 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   void complete_read(std::size_t length);
   void begin_read(ReadKind kind, std::size_t count, std::string_view delimiter, char* memory);
   void fill_input();
-  bool receive_once();
+  bool receive_once(std::size_t limit);
   void receive_all();
   void deliver(FutureBase& future);
   bool wants_input() const noexcept {
     if (is_closed() || input_exhausted_) return false;
     return pending() || discarding_ || (reads_ahead_ && wants_more_ahead());
   }
+  std::size_t most_ahead() const noexcept;
   bool wants_more_ahead() const noexcept;
 
   std::size_t queued() const noexcept { return output_ ? output_->queue.size() : 0; }

@@ -222,14 +222,18 @@ void StreamImpl::deliver(FutureBase& future) {
 
 // ---- filling the buffer
 
+std::size_t StreamImpl::most_ahead() const noexcept {
+  return std::min(options_->read_ahead(), options_->max_buffer_size());
+}
+
 bool StreamImpl::wants_more_ahead() const noexcept {
-  const std::size_t most = std::min(options_->read_ahead(), options_->max_buffer_size());
-  return !peer_end_known_ && input_.size() + transport_->pending_input() < most;
+  return !peer_end_known_ && input_.size() + transport_->pending_input() < most_ahead();
 }
 
 void StreamImpl::fill_input() {
   for (unsigned chunk = 0; chunk < kChunksPerNotice && wants_input(); ++chunk) {
-    if (!receive_once()) {
+    const bool asked = pending() || discarding_;
+    if (!receive_once(asked ? options_->max_buffer_size() : most_ahead())) {
       if (pending() && kind_ == ReadKind::until_regex) settle_regex(Search::thorough);
       return;
     }
@@ -238,8 +242,7 @@ void StreamImpl::fill_input() {
   }
 }
 
-bool StreamImpl::receive_once() {
-  const std::size_t limit = options_->max_buffer_size();
+bool StreamImpl::receive_once(std::size_t limit) {
   if (input_.size() >= limit) {
     end(Errc::overflow, true);
     return false;
@@ -266,9 +269,8 @@ bool StreamImpl::receive_once() {
 
 // What came before a failure is kept for the reads to come.
 void StreamImpl::receive_all() {
-  while (!is_closed() && !input_exhausted_ && input_.size() < options_->max_buffer_size() && receive_once()) {
-    settle_read();
-  }
+  const std::size_t limit = options_->max_buffer_size();
+  while (!is_closed() && !input_exhausted_ && input_.size() < limit && receive_once(limit)) settle_read();
 }
 
 std::size_t StreamImpl::move_to(StreamImpl& to, std::size_t most) {
@@ -281,6 +283,7 @@ std::size_t StreamImpl::move_to(StreamImpl& to, std::size_t most) {
   if (moved == 0) return 0;
   note_bytes();
   to.note_bytes();
+  loop_->count_moved(moved - rest.size());
   to.write(std::move(rest)).ignore();
   return moved;
 }

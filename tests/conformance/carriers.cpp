@@ -52,16 +52,40 @@ Future<Ends> open_ends(const Carrier& carrier, const StreamOptions& options_of_o
     auto [ours, peer] = make_pair_streams(options_of_ours);
     co_return Ends{std::move(ours), std::move(peer)};
   }
-  ConnectOptions connecting;
+  co_return co_await connect_ends(carrier, ConnectOptions().set_stream(options_of_ours));
+}
+
+Future<Ends> connect_ends(const Carrier& carrier, ConnectOptions connecting) {
   ListenOptions listening;
   carrier.secure(connecting, listening);
-  connecting.set_stream(options_of_ours).set_socket(small_buffers());
+  connecting.set_socket(small_buffers());
   listening.set_socket(small_buffers());
   Listener listener = co_await listen(carrier.url, std::move(listening));
   Future<IOStream> accepting = listener.accept();
   IOStream ours = co_await connect(listener.url(), std::move(connecting));
   IOStream peer = co_await std::move(accepting);
   co_return Ends{std::move(ours), std::move(peer)};
+}
+
+bool is_plain(const Carrier& carrier) { return carrier.url != nullptr && !carrier.filter; }
+
+bool is_on_tcp(const Carrier& carrier) {
+  return carrier.url != nullptr && !std::string_view(carrier.url).starts_with("unix:");
+}
+
+bool is_websocket(const Carrier& carrier) {
+  return carrier.url != nullptr && std::string_view(carrier.url).starts_with("ws");
+}
+
+Future<void> try_over(bool (*those)(const Carrier&), Future<void> (*trial)(const Carrier&)) {
+  std::vector<std::pair<const char*, Future<void>>> trials;
+  for (const Carrier& carrier : carriers()) {
+    if (those(carrier)) trials.emplace_back(carrier.name, trial(carrier));
+  }
+  for (auto& [name, done] : trials) {
+    const Result<void> result = co_await as_result(std::move(done));
+    expect(result.ok(), std::string(name) + (result.ok() ? "" : ": " + result.failure().message()));
+  }
 }
 
 Future<Ends> Relay::open_ends(const Carrier& carrier, const StreamOptions& options_of_ours) {

@@ -28,6 +28,15 @@ struct Ends {
 };
 
 Future<Ends> open_ends(const Carrier& carrier, const StreamOptions& ours);
+Future<Ends> connect_ends(const Carrier& carrier, ConnectOptions ours);
+// Over anything but a pair, with more than a stream's options.
+
+bool is_plain(const Carrier& carrier);  // a socket and nothing above it
+bool is_on_tcp(const Carrier& carrier);
+bool is_websocket(const Carrier& carrier);
+
+Future<void> try_over(bool (*those)(const Carrier&), Future<void> (*trial)(const Carrier&));
+// At once over all of them, because some trials wait for a clock; a failure names its carrier.
 
 // Two ends of a filter with a relay between them that can be told to misbehave.
 class Relay {

@@ -1,6 +1,7 @@
 // What behaviours share: a signal to wait for, the log while it is looked at, work that keeps the loop.
 #pragma once
 
+#include <cstdint>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -83,6 +84,18 @@ class RecordedLog {
 };
 
 inline bool has_manual_clock() { return IOLoop::current().backend_name() == "manual"; }
+
+// Bytes that differ everywhere, so that a piece that is lost, doubled or moved shows.
+inline std::string numbered(std::size_t size) {
+  std::string bytes;
+  bytes.reserve(size + sizeof(std::uint32_t));
+  for (std::uint32_t number = 0; bytes.size() < size; ++number) {
+    const std::uint32_t mixed = number * 2654435761U;
+    bytes.append(reinterpret_cast<const char*>(&mixed), sizeof mixed);
+  }
+  bytes.resize(size);
+  return bytes;
+}
 
 // Keeps the loop for that long, as a slow computation does.
 inline void keep_busy(Duration time) {

@@ -1,4 +1,5 @@
 // pump between sockets, where the system may move the bytes by itself.
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -15,17 +16,8 @@ namespace {
 
 constexpr Needs kNetwork = Needs::tcp | Needs::listen;
 constexpr std::size_t kMuch = 2 * 1024 * 1024;
-
-// Different everywhere, so that a piece that is lost, doubled or moved shows.
-std::string numbered(std::size_t size) {
-  std::string bytes;
-  bytes.reserve(size + 8);
-  for (std::uint32_t number = 0; bytes.size() < size; ++number) {
-    const std::uint32_t mixed = number * 2654435761U;
-    bytes.append(reinterpret_cast<const char*>(&mixed), sizeof mixed);
-  }
-  return bytes;
-}
+constexpr std::size_t kPipe = 1024 * 1024;     // what the system moves at once, and the sink may then refuse
+constexpr std::size_t kPiece = 2 * 64 * 1024;  // what is read at once, and what lies behind it
 
 // source -> from, pumped to -> sink
 struct Line {
@@ -53,8 +45,6 @@ Future<void> note_bytes_of(IOStream& stream, std::string& got, Duration pause) {
   }
 }
 
-bool is_plain(const Carrier& carrier) { return carrier.url != nullptr && !carrier.filter; }
-
 Future<void> pump_whole(const Carrier& carrier, Duration pause) {
   Line line = co_await open_line(carrier);
   const std::string bytes = numbered(kMuch);
@@ -81,6 +71,24 @@ BEHAVIOUR("a pump between sockets moves megabytes as they are, to a peer that is
 BEHAVIOUR("a pump between sockets waits for a peer that is slow, and holds little of what it moves", kNetwork) {
   for (const Carrier& carrier : carriers()) {
     if (is_plain(carrier)) co_await pump_whole(carrier, 1ms);
+  }
+}
+
+BEHAVIOUR("a pump whose sink is stuck makes a quick source wait, and holds no more than its bound", kNetwork) {
+  for (const Carrier& carrier : carriers()) {
+    Line line = co_await open_line(carrier);
+    const std::string bytes = numbered(8 * kMuch);
+    Future<void> sending = send(line.in.peer, bytes);
+    Future<std::uint64_t> pumping = pump(line.in.ours, line.out.ours);
+    std::size_t most = 0;
+    for (int i = 0; i < 200; ++i) {
+      most = std::max(most, line.in.ours.buffered() + line.out.ours.unsent());
+      if (i % 10 == 0) co_await sleep_for(1ms);
+      co_await moment();
+    }
+    const std::size_t bound = is_plain(carrier) ? kPipe + kPiece : kPiece;
+    expect(most > 0 && most <= bound, std::string(carrier.name) + " held " + std::to_string(most));
+    expect(!pumping.done() && !sending.done(), "both wait");
   }
 }
 

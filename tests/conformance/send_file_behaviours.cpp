@@ -71,8 +71,6 @@ Future<void> send_some(const Carrier& carrier, Duration pause) {
   expect(got == expected, std::string(carrier.name) + ": the same bytes, " + std::to_string(got.size()));
 }
 
-bool is_plain(const Carrier& carrier) { return carrier.url != nullptr && !carrier.filter; }
-
 }  // namespace
 
 BEHAVIOUR("a part of a file arrives whole between what is written before and behind it, over every carrier", kNetwork) {

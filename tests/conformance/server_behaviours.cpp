@@ -1,8 +1,11 @@
 // TCPServer: one handler, many listeners, a limit and an end in order.  (Over `pair:` it runs everywhere, in a browser too.)
+#include <algorithm>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "carriers.h"
 #include "fixtures.h"
 #include "twinloop/tcpserver.h"
 #include "twinloop/timing.h"
@@ -74,13 +77,28 @@ BEHAVIOUR("a handler that fails is logged and ends its own connection only", Nee
   expect_equal(answer, "still here\n");
 }
 
-BEHAVIOUR("a server with max_connections serves the next one when one has ended", Needs::nothing) {
+namespace {
+
+// Listens there, and gives what connects to it.
+Future<std::function<Future<IOStream>()>> open_door(TCPServer& server, const Carrier& carrier) {
+  ConnectOptions connecting;
+  ListenOptions listening;
+  carrier.secure(connecting, listening);
+  std::string url = co_await server.listen(carrier.url != nullptr ? carrier.url : "pair:door", std::move(listening));
+  co_return [url, connecting] { return connect(url, connecting); };
+}
+
+bool is_any(const Carrier&) { return true; }
+bool is_pair(const Carrier& carrier) { return carrier.url == nullptr; }
+
+Future<void> try_limit(const Carrier& carrier) {
   TCPServer server(echo_lines, ServerOptions().set_max_connections(2));
-  co_await server.listen("pair:limited");
-  IOStream first = co_await connect("pair:limited");
-  IOStream second = co_await connect("pair:limited");
-  IOStream third = co_await connect("pair:limited");
-  IOStream fourth = co_await connect("pair:limited");
+  const std::function<Future<IOStream>()> come = co_await open_door(server, carrier);
+  IOStream first = co_await come();
+  IOStream second = co_await come();
+  co_await until_open(server, 2);
+  IOStream third = co_await come();
+  IOStream fourth = co_await come();
   co_await ask(first, "1\n");
   co_await ask(second, "2\n");
   co_await third.write("3\n");
@@ -96,6 +114,48 @@ BEHAVIOUR("a server with max_connections serves the next one when one has ended"
   third.close();
   co_await ask(fourth, "4\n");
   expect_equal(server.stats().accepted, 4u);
+}
+
+}  // namespace
+
+BEHAVIOUR("a server with max_connections serves the next one when one has ended", Needs::nothing) {
+  co_await try_over(is_pair, try_limit);
+}
+BEHAVIOUR("a server with max_connections serves the next one when one has ended, over every carrier", kNetwork) {
+  co_await try_over(is_any, try_limit);
+}
+
+BEHAVIOUR("beyond max_handshakes a connection waits until a handshake has ended, and one warning says so", kNetwork) {
+  const RecordedLog log;
+  Listener listener = co_await listen("ws://127.0.0.1:0/", ListenOptions().set_max_handshakes(2));
+  const std::string raw = "tcp://" + Url::parse(listener.url()).value().authority();
+  Future<IOStream> accepting = listener.accept();
+  IOStream silent = co_await connect(raw);
+  const IOStream other = co_await connect(raw);
+  while (!log.mentions("max_handshakes")) co_await sleep_for(1ms);
+  Future<IOStream> third = connect(listener.url());
+  co_await sleep_for(5ms);
+  expect(!third.done(), "it waits");
+  silent.close();
+  IOStream client = co_await std::move(third);
+  const IOStream served = co_await std::move(accepting);
+  expect_equal(log.count(LogLevel::warning), 1);
+}
+
+BEHAVIOUR("a listener whose connections nobody takes shakes hands with sixteen, and with the rest when they are taken",
+          kNetwork) {
+  Listener listener = co_await listen("ws://127.0.0.1:0/");
+  std::vector<Future<IOStream>> clients;
+  for (int i = 0; i < 40; ++i) clients.push_back(connect(listener.url()));
+  const auto connected = [&clients] {
+    return std::count_if(clients.begin(), clients.end(), [](const Future<IOStream>& each) { return each.done(); });
+  };
+  while (connected() < 16) co_await sleep_for(1ms);
+  co_await sleep_for(10ms);
+  expect_equal(connected(), 16);
+  std::vector<IOStream> served;
+  while (served.size() < clients.size()) served.push_back(co_await listener.accept());
+  for (Future<IOStream>& each : clients) co_await std::move(each);
 }
 
 BEHAVIOUR("a server that stops refuses newcomers, and its connections go on", Needs::nothing) {
@@ -203,10 +263,12 @@ BEHAVIOUR("the connections of a server that is destroyed go on", Needs::nothing)
   expect_equal(answer, "after\n");
 }
 
-BEHAVIOUR("drain waits until the handlers have ended by themselves", Needs::nothing) {
+namespace {
+
+Future<void> try_drain(const Carrier& carrier) {
   TCPServer server(echo_then_linger);
-  co_await server.listen("pair:draining");
-  IOStream client = co_await connect("pair:draining");
+  const std::function<Future<IOStream>()> come = co_await open_door(server, carrier);
+  IOStream client = co_await come();
   co_await client.write("a line\n");
   co_await until_open(server, 1);
   Future<void> draining = server.drain(10s);
@@ -218,23 +280,53 @@ BEHAVIOUR("drain waits until the handlers have ended by themselves", Needs::noth
   co_await server.drain(0s);  // nobody is left: at once
 }
 
-BEHAVIOUR("at its limit drain cancels the handlers that are left, and what they accepted still goes out",
-          Needs::nothing) {
-  TCPServer server(echo_lines);
+// Behind the line that it echoes it waits for ever.
+Future<void> echo_and_stay(IOStream stream) {
+  const std::string line = co_await stream.read_until("\n");
+  co_await stream.write(line);
+  co_await stream.write("and more\n");
+  co_await stream.closed();
+}
+
+Future<void> try_drain_at_its_limit(const Carrier& carrier) {
+  TCPServer server(echo_and_stay);
   TCPServer other(echo_lines);
-  co_await server.listen("pair:stubborn");
-  co_await other.listen("pair:bystander");
-  IOStream client = co_await connect("pair:stubborn");
-  IOStream bystander = co_await connect("pair:bystander");
+  const std::function<Future<IOStream>()> come = co_await open_door(server, carrier);
+  const std::string elsewhere = co_await other.listen("pair:bystander");
+  IOStream client = co_await come();
+  IOStream bystander = co_await connect(elsewhere);
   co_await ask(bystander, "1\n");
   co_await ask(client, "1\n");
-  co_await client.write("2\n");
   co_await server.drain(5ms);
   expect_equal(server.stats().open, 0u);
   const std::string rest = co_await client.read_until_close();
-  expect_equal(rest, "2\n");
+  expect_equal(rest, "and more\n");
   const std::string answer = co_await ask(bystander, "still here\n");
   expect_equal(answer, "still here\n");
+}
+
+Future<void> in_turn(bool (*those)(const Carrier&), Future<void> (*trial)(const Carrier&)) {
+  for (const Carrier& carrier : carriers()) {
+    if (those(carrier)) co_await trial(carrier);
+  }
+}
+
+}  // namespace
+
+BEHAVIOUR("drain waits until the handlers have ended by themselves", Needs::nothing) {
+  co_await in_turn(is_pair, try_drain);
+}
+BEHAVIOUR("drain waits until the handlers have ended by themselves, over every carrier", kNetwork) {
+  co_await in_turn(is_any, try_drain);
+}
+
+BEHAVIOUR("at its limit drain cancels the handlers that are left, and what they accepted still goes out",
+          Needs::nothing) {
+  co_await in_turn(is_pair, try_drain_at_its_limit);
+}
+BEHAVIOUR("at its limit drain cancels the handlers that are left, and what they accepted goes out over every carrier",
+          kNetwork) {
+  co_await in_turn(is_any, try_drain_at_its_limit);
 }
 
 namespace {

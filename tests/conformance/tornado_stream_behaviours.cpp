@@ -34,12 +34,6 @@ Future<void> send(IOStream& stream, std::string bytes) {
   co_await turns(2);
 }
 
-std::string numbered(std::size_t size) {
-  std::string text(size, '\0');
-  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>('a' + i * 7 % 23 + i / 997 % 3);
-  return text;
-}
-
 Future<void> produce(IOStream& stream, char letter, int count, int& done) {
   for (int i = 0; i < count; ++i) {
     co_await stream.write(std::string(5000, letter));

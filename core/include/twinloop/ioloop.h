@@ -220,6 +220,7 @@ class IOLoop {
   // Not once it closes: then the timer is not scheduled.
   void remove_timer(detail::Timer& timer) noexcept;
   void count_lingering(int change) noexcept { lingering_ += change; }
+  void count_moved(std::uint64_t bytes) noexcept { counts_.moved += bytes; }
   void arrange_turn();
   // Hosted: asks the host for the turn that is due.  Called after anything outside a turn that may have made work.
   void adopt(detail::Task* task, detail::Function<Future<void>()> start);

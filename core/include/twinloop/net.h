@@ -94,7 +94,7 @@ struct ListenOptions {
   std::vector<std::string> protocols;  // WebSocket subprotocols spoken, in order of preference
   WebSocketPing websocket_ping;
   Duration handshake_timeout = std::chrono::seconds(10);
-  std::size_t max_handshakes = 1024;  // connections that may be in their handshake at once
+  std::size_t max_handshakes = 1024;  // at once; beyond them connections wait in the backlog, and a warning is logged
   int backlog = 1024;
   bool reuse_port = false;
   bool proxy_protocol = false;

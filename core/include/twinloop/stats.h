@@ -13,6 +13,7 @@ struct LoopStats {
   std::uint64_t timers = 0;       // fired, sleeps included
   std::uint64_t handlers = 0;     // called: those of descriptors and those of streams
   std::uint64_t resumptions = 0;  // of coroutines, on this thread
+  std::uint64_t moved = 0;        // bytes of pump() that the system moved by itself, without their coming here
 
   std::size_t pending_timers = 0;  // now
   std::size_t descriptors = 0;     // with handlers, now

@@ -21,8 +21,8 @@ namespace twinloop {
 class ServerOptions {
  public:
   ServerOptions& set_max_connections(std::size_t count) { return max_connections_ = count, *this; }
-  // Handlers that may be under way.  Beyond them each listener accepts one connection more and then waits until one has ended;
-  // those behind it wait in the listener and in the system's backlog.  No limit.
+  // Handlers under way; beyond them connections wait in the listeners (some 16 each) and in the backlog.  No limit.  Handshakes under
+  // way do not count: who says nothing must not take the place of others.  Their limits are max_handshakes and handshake_timeout.
 
   std::size_t max_connections() const noexcept { return max_connections_; }
 
