@@ -19,7 +19,9 @@
 #include "backends/posix/signals.h"
 #include "tests/posix_fixtures.h"
 #include "twinloop/process.h"
+#include "twinloop/run_main.h"
 #include "twinloop/tcpserver.h"
+#include "twinloop/timing.h"
 
 namespace {
 
@@ -50,6 +52,10 @@ struct Reports {
     pid_t pid = -1;
     if (!wait_readable(reading.get()) || ::read(reading.get(), &pid, sizeof pid) != ssize_t{sizeof pid}) return -1;
     return pid;
+  }
+  char next() const {
+    char what = 0;
+    return wait_readable(reading.get()) && ::read(reading.get(), &what, 1) == 1 ? what : '\0';
   }
   std::string all() const {
     char bytes[256];
@@ -83,6 +89,8 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
+  void signal(int number) const { REQUIRE(::kill(pid_, number) == 0); }
+  void signal_all(int number) const { REQUIRE(::kill(-pid_, number) == 0); }
   int status() {
     int status = 0;
     ::waitpid(std::exchange(pid_, 0), &status, 0);
@@ -93,7 +101,7 @@ class Program {
   template <class F>
   static int run_alone(F& function) {
     ::setpgid(0, 0);
-    ::signal(SIGTERM, SIG_DFL);  // Catch2 reports it as a failed test
+    for (const int number : {SIGTERM, SIGINT}) ::signal(number, SIG_DFL);  // Catch2 reports them as failed tests
     try {
       return function();
     } catch (const Error& error) {
@@ -201,6 +209,133 @@ TEST_CASE("a process that does not end when it is told to is killed") {
   });
   CHECK(status == kLimit);
   CHECK(::kill(pids.next_pid(), 0) == -1);
+}
+
+// ---- told to end
+
+namespace {
+
+// Says so when its coroutine ends, however that is.
+struct SaysTheEnd {
+  const Reports& reports;
+  int raised_before;  // 0: none
+  ~SaysTheEnd() {
+    if (raised_before != 0) ::raise(raised_before);
+    reports.say('e');
+  }
+};
+
+Future<void> work_until_told(const Reports& readiness, const Reports& ends, int raised_before) {
+  const SaysTheEnd end{ends, raised_before};
+  readiness.say('r');
+  co_await sleep_until(kNever);
+}
+
+void wait_for(int count, const Reports& readiness) {
+  for (int i = 0; i < count; ++i) REQUIRE(readiness.next() == 'r');
+}
+
+// So many processes that wait to be told.
+auto workers(int count, const Reports& readiness, const Reports& ends, int raised_before = 0) {
+  return [=, &readiness, &ends] {
+    if (!fork_processes(count)) return 42;
+    return run_main([&] { return work_until_told(readiness, ends, raised_before); });
+  };
+}
+
+// One that does not end; it says when it is told.
+const Reports* stubborn = nullptr;
+
+[[noreturn]] void ignore_signals(const Reports& readiness) {
+  stubborn = &readiness;
+  ::signal(SIGTERM, [](int) { stubborn->say('t'); });
+  readiness.say('r');
+  for (;;) ::pause();
+}
+
+}  // namespace
+
+TEST_CASE("SIGTERM or SIGINT to the original process ends its children in order, and then it goes on") {
+  const int number = GENERATE(SIGTERM, SIGINT);
+  const Reports readiness;
+  const Reports ends;
+  Program program(workers(3, readiness, ends));
+  wait_for(3, readiness);
+  program.signal(number);
+  CHECK(program.status() == 42);
+  CHECK(ends.all() == "eee");
+}
+
+TEST_CASE(
+    "children of fork_processes that get the signal twice, as from a terminal or systemd, end in order all the same") {
+  const Reports readiness;
+  const Reports ends;
+  Program program(workers(2, readiness, ends, SIGTERM));
+  wait_for(2, readiness);
+  program.signal_all(SIGTERM);
+  CHECK(program.status() == 42);
+  CHECK(ends.all() == "ee");
+}
+
+TEST_CASE("a child that does not end although the original process was told to is killed when its patience is over") {
+  const Reports readiness;
+  const Reports pids;
+  Program program([&] {
+    set_log_handler([](LogLevel, std::string_view, const Location&) {});
+    if (!fork_processes(1, 100, 20ms)) return 42;
+    pids.say_pid();
+    ignore_signals(readiness);
+  });
+  wait_for(1, readiness);
+  program.signal(SIGTERM);
+  CHECK(program.status() == 42);
+  CHECK(::kill(pids.next_pid(), 0) == -1);
+}
+
+TEST_CASE("the original process has no patience any more when it is told to end once more") {
+  const Reports readiness;
+  Program program([&] {
+    set_log_handler([](LogLevel, std::string_view, const Location&) {});
+    if (!fork_processes(1, 100, 24h)) return 42;
+    ignore_signals(readiness);
+  });
+  wait_for(1, readiness);
+  program.signal(SIGTERM);
+  REQUIRE(readiness.next() == 't');
+  program.signal(SIGTERM);
+  CHECK(program.status() == 42);
+}
+
+TEST_CASE("a program's own handler of SIGTERM stays its own while it waits for its children") {
+  const Reports readiness;
+  const Reports release;
+  Program program([&] {
+    stubborn = &readiness;
+    ::signal(SIGTERM, [](int) { stubborn->say('h'); });
+    if (!fork_processes(1)) return 42;
+    readiness.say('r');
+    return wait_readable(release.reading.get()) ? 0 : 1;
+  });
+  wait_for(1, readiness);
+  program.signal(SIGTERM);
+  CHECK(readiness.next() == 'h');
+  release.say('g');
+  CHECK(program.status() == 42);
+}
+
+TEST_CASE("a forked child has the signals as they were before fork_processes") {
+  const int status = status_of([] {
+    if (!fork_processes(1, 0)) return 42;
+    sigset_t mask;
+    ::pthread_sigmask(SIG_BLOCK, nullptr, &mask);
+    for (const int number : {SIGTERM, SIGINT, SIGCHLD}) {
+      struct sigaction action{};
+      ::sigaction(number, nullptr, &action);
+      if (action.sa_handler != SIG_DFL || sigismember(&mask, number) != 0) return 1;
+    }
+    return 0;
+  });
+  CHECK(status == 42);
 }
 
 // ---- one port
