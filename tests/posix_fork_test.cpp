@@ -18,6 +18,7 @@
 #include "backends/posix/descriptor.h"
 #include "backends/posix/signals.h"
 #include "tests/posix_fixtures.h"
+#include "twinloop/detail/pool.h"
 #include "twinloop/process.h"
 #include "twinloop/run_main.h"
 #include "twinloop/tcpserver.h"
@@ -512,13 +513,37 @@ TEST_CASE("a forked child without a loop is ended by a signal that another threa
   watching.on_signal(SIGUSR1, {});
 }
 
-TEST_CASE("a child that was forked while another thread changed the list of signals can use signals") {
-  const std::string name = each_backend();
-  SignalWatch::registry_lock().lock();  // as if by another thread: nobody will unlock it in the child
+namespace {
+
+// That of a child forked while this lock is held, as if by another thread: nobody will unlock it in the child.
+template <class F>
+int status_of_child_beside(ProcessLock& lock, F function) {
+  lock.lock();
   const pid_t child = ::fork();
   if (child == 0) {
     ::alarm(20);  // not for ever
     IOLoop::after_fork();
+    ::_exit(function());
+  }
+  lock.unlock();
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+// More blocks than any list has, and then so many frees that what nobody needs is given back.
+void use_the_pool() {
+  std::vector<void*> blocks;
+  for (std::size_t i = 0; i < 4 * Pool::kWindow; ++i) blocks.push_back(pool_allocate(64));
+  for (void* const block : blocks) pool_free(block, 64);
+  for (std::size_t i = 0; i < 16 * Pool::kWindow; ++i) pool_free(pool_allocate(64), 64);
+}
+
+}  // namespace
+
+TEST_CASE("a child that was forked while another thread changed the list of signals can use signals") {
+  const std::string name = each_backend();
+  const int status = status_of_child_beside(SignalWatch::registry_lock(), [&name] {
     IOLoop loop(make(name));
     int told = 0;
     loop.on_signal(SIGUSR1, [&] {
@@ -527,10 +552,26 @@ TEST_CASE("a child that was forked while another thread changed the list of sign
     });
     ::raise(SIGUSR1);
     loop.start();
-    ::_exit(told == 1 ? 0 : 1);
-  }
-  SignalWatch::registry_lock().unlock();
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+    return told == 1 ? 0 : 1;
+  });
+  CHECK(status == 0);
+}
+
+TEST_CASE(
+    "a child that was forked while another thread held the free lists' lock allocates and frees, also what its parent "
+    "allocated") {
+  std::vector<void*> before;
+  for (int i = 0; i < 1000; ++i) before.push_back(pool_allocate(64));
+  const auto free_those = [&before] {
+    for (void* const block : before) pool_free(block, 64);
+  };
+  const int status = status_of_child_beside(pool_lock(), [&] {
+    free_those();
+    use_the_pool();
+    std::thread(&use_the_pool).join();  // the blocks of one that has ended are there for the next
+    std::thread(&use_the_pool).join();
+    return 0;
+  });
+  free_those();
+  CHECK(status == 0);
 }
