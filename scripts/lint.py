@@ -179,6 +179,38 @@ def has_capturing_lambda(expression):
     return False
 
 
+# What may be a class prvalue: a call, a construction, a std::string's literal.  Whether it is one only a compiler knows.
+CLASS_PRVALUE = re.compile(r"\b[A-Za-z_][\w:.]*(?:<[^<>()]*>)?\s*[({]|(?<=\")\s*\"?s\b")
+
+
+def ternaries(expression):
+    """The two branches of every ternary in the expression."""
+    for m in re.finditer(r"\?", expression):
+        depth, nested, colon = 0, 0, None
+        for i in range(m.end(), len(expression) + 1):
+            c = expression[i] if i < len(expression) else ";"
+            if c in OPENING:
+                depth += 1
+            elif c in CLOSING:
+                depth -= 1
+            elif depth == 0 and c == "?":
+                nested += 1
+            elif depth == 0 and c == ":" and ":" not in (expression[i - 1], expression[i + 1:i + 2]):
+                if nested:
+                    nested -= 1
+                elif colon is None:
+                    colon = i
+            if depth < 0 or (depth == 0 and c in ",;"):
+                if colon is not None:
+                    yield expression[m.end():colon], expression[colon + 1:i]
+                break
+
+
+def has_ternary_of_prvalues(expression):
+    return any(all(CLASS_PRVALUE.search(branch) and not branch.lstrip().startswith("co_await") for branch in branches)
+               for branches in ternaries(expression))
+
+
 DROPPED_PERMIT = re.compile(r"(?<=[;{})])\s*co_await\s+([\w.:>()\[\]*&-]*?)(?:\.|->)acquire\s*\(")
 
 
@@ -198,6 +230,8 @@ def co_await_problems(code):
             yield m.start(), "a capturing lambda in a co_await expression: gcc 12 destroys it twice; name it first"
         if DESIGNATORS.search(expression) or BARE_BRACES.search(expression):
             yield m.start(), "a braced aggregate or initializer list in a co_await expression: gcc 12 destroys it twice; name it first"
+        if has_ternary_of_prvalues(expression):
+            yield m.start(), "a ternary of two calls in a co_await expression: gcc 12 destroys what it gives twice; name it first"
         if condition and re.search(r"&&|\|\|", re.sub(r"auto\s*&&", "auto", expression)):
             yield m.start(), "co_await beside another operand in a condition: gcc 12 mixes up their temporaries; name the result first"
 
@@ -321,6 +355,11 @@ BAD = [  # (path, text, part of the message)
     ("examples/a.cpp", in_coroutine("co_await all({a(), b()});"), "braced aggregate"),
     ("examples/a.cpp", in_coroutine("if (co_await g() && name() == std::string(\"x\")) h();"), "in a condition"),
     ("examples/a.cpp", in_coroutine("while (x > 0 ||\n         co_await g()) h();"), "in a condition"),
+    ("examples/a.cpp", in_coroutine("co_await s.write(x ? std::string(3, 'a') : name());"), "a ternary of two"),
+    ("examples/a.cpp", in_coroutine("use(x > 1 ? Label{1} : Label{2}, co_await g());"), "a ternary of two"),
+    ("examples/a.cpp", in_coroutine("co_await (x ? read_a() : read_b());"), "a ternary of two"),
+    ("examples/a.cpp", in_coroutine("co_await s.write(x ? \"a\"s : \"b\"s);"), "a ternary of two"),
+    ("examples/a.cpp", in_coroutine("co_await s.write(x ? a : x > 3 ? std::string(1, 'b') : label(x));"), "a ternary of two"),
     ("examples/a.cpp", in_coroutine("co_await lock.acquire();"), "the permit is given back at once"),
     ("examples/a.cpp", in_coroutine("if (x) co_await shared->locks[x].acquire(std::max(1s, y));"), "the permit is given back at once"),
     ("README.md", "see https://registry" + ".npmjs.org/x\n", "package registry"),
@@ -345,6 +384,9 @@ GOOD = [
     ("examples/a.cpp", in_coroutine("const Permit held = co_await lock.acquire();\n  co_await limiter.acquire();")),
     ("examples/a.cpp", in_coroutine("co_await use(lock.acquire());\n  co_return co_await lock.acquire();")),
     ("examples/a.cpp", in_coroutine("(co_await lock.acquire()).detach();")),
+    ("examples/a.cpp", in_coroutine("const std::string a = x ? b() : c();\n  co_await s.write(x ? a : b);\n  co_await s.write(x ? \"a\" : \"b\");")),
+    ("examples/a.cpp", in_coroutine("co_await s.read_bytes(x ? std::npos : 3);\n  co_await h(x ? a::b : c::d, f(1));")),
+    ("examples/a.cpp", in_coroutine("co_await g(x ? size() : 0);\n  const int y = x ? co_await g(1) : co_await h(1);")),
     ("tests/compiler_traps/dangerous_forms.cpp", in_coroutine("co_await run([x] { return x; });")),
     ("examples/a.cpp", in_coroutine("co_await run([x] { return x; });  // lint-ok: shows the trap")),
     ("scripts/a.sh", 'cd "$TWINLOOP_ROOT/work"; ls build/root/x "$HOME/.cache" /usr/share\n'),

@@ -18,8 +18,11 @@
 #include "backends/posix/descriptor.h"
 #include "backends/posix/signals.h"
 #include "tests/posix_fixtures.h"
+#include "twinloop/detail/pool.h"
 #include "twinloop/process.h"
+#include "twinloop/run_main.h"
 #include "twinloop/tcpserver.h"
+#include "twinloop/timing.h"
 
 namespace {
 
@@ -50,6 +53,10 @@ struct Reports {
     pid_t pid = -1;
     if (!wait_readable(reading.get()) || ::read(reading.get(), &pid, sizeof pid) != ssize_t{sizeof pid}) return -1;
     return pid;
+  }
+  char next() const {
+    char what = 0;
+    return wait_readable(reading.get()) && ::read(reading.get(), &what, 1) == 1 ? what : '\0';
   }
   std::string all() const {
     char bytes[256];
@@ -83,6 +90,8 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
+  void signal(int number) const { REQUIRE(::kill(pid_, number) == 0); }
+  void signal_all(int number) const { REQUIRE(::kill(-pid_, number) == 0); }
   int status() {
     int status = 0;
     ::waitpid(std::exchange(pid_, 0), &status, 0);
@@ -93,7 +102,7 @@ class Program {
   template <class F>
   static int run_alone(F& function) {
     ::setpgid(0, 0);
-    ::signal(SIGTERM, SIG_DFL);  // Catch2 reports it as a failed test
+    for (const int number : {SIGTERM, SIGINT}) ::signal(number, SIG_DFL);  // Catch2 reports them as failed tests
     try {
       return function();
     } catch (const Error& error) {
@@ -201,6 +210,133 @@ TEST_CASE("a process that does not end when it is told to is killed") {
   });
   CHECK(status == kLimit);
   CHECK(::kill(pids.next_pid(), 0) == -1);
+}
+
+// ---- told to end
+
+namespace {
+
+// Says so when its coroutine ends, however that is.
+struct SaysTheEnd {
+  const Reports& reports;
+  int raised_before;  // 0: none
+  ~SaysTheEnd() {
+    if (raised_before != 0) ::raise(raised_before);
+    reports.say('e');
+  }
+};
+
+Future<void> work_until_told(const Reports& readiness, const Reports& ends, int raised_before) {
+  const SaysTheEnd end{ends, raised_before};
+  readiness.say('r');
+  co_await sleep_until(kNever);
+}
+
+void wait_for(int count, const Reports& readiness) {
+  for (int i = 0; i < count; ++i) REQUIRE(readiness.next() == 'r');
+}
+
+// So many processes that wait to be told.
+auto workers(int count, const Reports& readiness, const Reports& ends, int raised_before = 0) {
+  return [=, &readiness, &ends] {
+    if (!fork_processes(count)) return 42;
+    return run_main([&] { return work_until_told(readiness, ends, raised_before); });
+  };
+}
+
+// One that does not end; it says when it is told.
+const Reports* stubborn = nullptr;
+
+[[noreturn]] void ignore_signals(const Reports& readiness) {
+  stubborn = &readiness;
+  ::signal(SIGTERM, [](int) { stubborn->say('t'); });
+  readiness.say('r');
+  for (;;) ::pause();
+}
+
+}  // namespace
+
+TEST_CASE("SIGTERM or SIGINT to the original process ends its children in order, and then it goes on") {
+  const int number = GENERATE(SIGTERM, SIGINT);
+  const Reports readiness;
+  const Reports ends;
+  Program program(workers(3, readiness, ends));
+  wait_for(3, readiness);
+  program.signal(number);
+  CHECK(program.status() == 42);
+  CHECK(ends.all() == "eee");
+}
+
+TEST_CASE(
+    "children of fork_processes that get the signal twice, as from a terminal or systemd, end in order all the same") {
+  const Reports readiness;
+  const Reports ends;
+  Program program(workers(2, readiness, ends, SIGTERM));
+  wait_for(2, readiness);
+  program.signal_all(SIGTERM);
+  CHECK(program.status() == 42);
+  CHECK(ends.all() == "ee");
+}
+
+TEST_CASE("a child that does not end although the original process was told to is killed when its patience is over") {
+  const Reports readiness;
+  const Reports pids;
+  Program program([&] {
+    set_log_handler([](LogLevel, std::string_view, const Location&) {});
+    if (!fork_processes(1, 100, 20ms)) return 42;
+    pids.say_pid();
+    ignore_signals(readiness);
+  });
+  wait_for(1, readiness);
+  program.signal(SIGTERM);
+  CHECK(program.status() == 42);
+  CHECK(::kill(pids.next_pid(), 0) == -1);
+}
+
+TEST_CASE("the original process has no patience any more when it is told to end once more") {
+  const Reports readiness;
+  Program program([&] {
+    set_log_handler([](LogLevel, std::string_view, const Location&) {});
+    if (!fork_processes(1, 100, 24h)) return 42;
+    ignore_signals(readiness);
+  });
+  wait_for(1, readiness);
+  program.signal(SIGTERM);
+  REQUIRE(readiness.next() == 't');
+  program.signal(SIGTERM);
+  CHECK(program.status() == 42);
+}
+
+TEST_CASE("a program's own handler of SIGTERM stays its own while it waits for its children") {
+  const Reports readiness;
+  const Reports release;
+  Program program([&] {
+    stubborn = &readiness;
+    ::signal(SIGTERM, [](int) { stubborn->say('h'); });
+    if (!fork_processes(1)) return 42;
+    readiness.say('r');
+    return wait_readable(release.reading.get()) ? 0 : 1;
+  });
+  wait_for(1, readiness);
+  program.signal(SIGTERM);
+  CHECK(readiness.next() == 'h');
+  release.say('g');
+  CHECK(program.status() == 42);
+}
+
+TEST_CASE("a forked child has the signals as they were before fork_processes") {
+  const int status = status_of([] {
+    if (!fork_processes(1, 0)) return 42;
+    sigset_t mask;
+    ::pthread_sigmask(SIG_BLOCK, nullptr, &mask);
+    for (const int number : {SIGTERM, SIGINT, SIGCHLD}) {
+      struct sigaction action{};
+      ::sigaction(number, nullptr, &action);
+      if (action.sa_handler != SIG_DFL || sigismember(&mask, number) != 0) return 1;
+    }
+    return 0;
+  });
+  CHECK(status == 42);
 }
 
 // ---- one port
@@ -377,13 +513,37 @@ TEST_CASE("a forked child without a loop is ended by a signal that another threa
   watching.on_signal(SIGUSR1, {});
 }
 
-TEST_CASE("a child that was forked while another thread changed the list of signals can use signals") {
-  const std::string name = each_backend();
-  SignalWatch::registry_lock().lock();  // as if by another thread: nobody will unlock it in the child
+namespace {
+
+// That of a child forked while this lock is held, as if by another thread: nobody will unlock it in the child.
+template <class F>
+int status_of_child_beside(ProcessLock& lock, F function) {
+  lock.lock();
   const pid_t child = ::fork();
   if (child == 0) {
     ::alarm(20);  // not for ever
     IOLoop::after_fork();
+    ::_exit(function());
+  }
+  lock.unlock();
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+// More blocks than any list has, and then so many frees that what nobody needs is given back.
+void use_the_pool() {
+  std::vector<void*> blocks;
+  for (std::size_t i = 0; i < 4 * Pool::kWindow; ++i) blocks.push_back(pool_allocate(64));
+  for (void* const block : blocks) pool_free(block, 64);
+  for (std::size_t i = 0; i < 16 * Pool::kWindow; ++i) pool_free(pool_allocate(64), 64);
+}
+
+}  // namespace
+
+TEST_CASE("a child that was forked while another thread changed the list of signals can use signals") {
+  const std::string name = each_backend();
+  const int status = status_of_child_beside(SignalWatch::registry_lock(), [&name] {
     IOLoop loop(make(name));
     int told = 0;
     loop.on_signal(SIGUSR1, [&] {
@@ -392,10 +552,26 @@ TEST_CASE("a child that was forked while another thread changed the list of sign
     });
     ::raise(SIGUSR1);
     loop.start();
-    ::_exit(told == 1 ? 0 : 1);
-  }
-  SignalWatch::registry_lock().unlock();
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+    return told == 1 ? 0 : 1;
+  });
+  CHECK(status == 0);
+}
+
+TEST_CASE(
+    "a child that was forked while another thread held the free lists' lock allocates and frees, also what its parent "
+    "allocated") {
+  std::vector<void*> before;
+  for (int i = 0; i < 1000; ++i) before.push_back(pool_allocate(64));
+  const auto free_those = [&before] {
+    for (void* const block : before) pool_free(block, 64);
+  };
+  const int status = status_of_child_beside(pool_lock(), [&] {
+    free_those();
+    use_the_pool();
+    std::thread(&use_the_pool).join();  // the blocks of one that has ended are there for the next
+    std::thread(&use_the_pool).join();
+    return 0;
+  });
+  free_those();
+  CHECK(status == 0);
 }

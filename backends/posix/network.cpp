@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <charconv>
@@ -13,6 +14,8 @@
 #include "backends/posix/datagrams.h"
 #include "backends/posix/errno_code.h"
 #include "backends/posix/fd_transport.h"
+#include "backends/posix/pipe_transport.h"
+#include "backends/posix/socket.h"
 #include "backends/posix/stdio_transport.h"
 #include "twinloop/ioloop.h"
 #include "twinloop/net.h"
@@ -84,19 +87,43 @@ int socket_option(int fd, int option) noexcept {
   return ::getsockopt(fd, SOL_SOCKET, option, &value, &length) == 0 ? value : -1;
 }
 
-// "fd:3": from here on it is ours, and will be closed.
-Descriptor adopt(const std::string& what, const Url& url) {
+bool is_pipe(int fd) noexcept {
+  struct stat status{};
+  return ::fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+int number_in(const std::string& what, const Url& url) {
   int fd = -1;
   const char* end = url.path.data() + url.path.size();
   const auto [rest, error] = std::from_chars(url.path.data(), end, fd);
   if (error != std::errc() || rest != end || fd < 0) throw Error(Errc::invalid_url, what + ": write fd:NUMBER");
-  if (socket_option(fd, SO_TYPE) != SOCK_STREAM)
-    throw Error(Errc::bad_descriptor, what + ": it is no open stream socket");
+  return fd;
+}
+
+// From here on it is ours, and will be closed.
+Descriptor take_over(const std::string& what, int fd) {
   const int flags = ::fcntl(fd, F_GETFL);
   if (::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
     throw_error(from_errno(errno), what);
   }
   return Descriptor(fd);
+}
+
+Descriptor adopt_socket(const std::string& what, int fd) {
+  if (socket_option(fd, SO_TYPE) == SOCK_STREAM) return take_over(what, fd);
+  throw Error(Errc::bad_descriptor, what + ": it is no open stream socket" + (is_pipe(fd) ? ", but a pipe" : ""));
+}
+
+// A pipe has a reading and a writing end; what is open for both would be its own peer.
+std::unique_ptr<Transport> adopt_pipe(const std::string& what, int fd, Reactor& reactor) {
+  const int access = ::fcntl(fd, F_GETFL) & O_ACCMODE;
+  if (access == O_RDWR)
+    throw Error(Errc::bad_descriptor, what + ": this pipe is open for reading and writing: open it for one of them");
+  ignore_sigpipe();
+  const PipeTransport::End end = access == O_WRONLY ? PipeTransport::End::writing : PipeTransport::End::reading;
+  Result<std::unique_ptr<Transport>> transport = PipeTransport::make(reactor, take_over(what, fd), end);
+  if (!transport.ok()) throw_error(transport.error(), what);
+  return std::move(*transport);
 }
 
 // Without the words that Error adds anyway.
@@ -197,7 +224,9 @@ Future<std::unique_ptr<Transport>> PosixNetwork::connect_unix(PosixNetwork& self
 
 std::unique_ptr<Transport> PosixNetwork::adopt_stream(const Url& url) {
   const std::string what = "connect " + url.to_string();
-  Descriptor socket = adopt(what, url);
+  const int fd = number_in(what, url);
+  if (is_pipe(fd)) return adopt_pipe(what, fd, reactor_);
+  Descriptor socket = adopt_socket(what, fd);
   if (Address::of_peer(socket.get()).family() == AF_UNSPEC) {
     throw Error(Errc::bad_descriptor, what + ": it is not connected; a listening one goes to listen()");
   }
@@ -223,7 +252,7 @@ std::unique_ptr<Acceptor> PosixNetwork::listen_unix(Url url, const ListenOptions
 
 std::unique_ptr<Acceptor> PosixNetwork::adopt_listener(const Url& url) {
   const std::string what = "listen " + url.to_string();
-  Descriptor socket = adopt(what, url);
+  Descriptor socket = adopt_socket(what, number_in(what, url));
   if (socket_option(socket.get(), SO_ACCEPTCONN) != 1) {
     throw Error(Errc::bad_descriptor, what + ": it does not listen; a connected one goes to connect()");
   }

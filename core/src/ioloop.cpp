@@ -1,10 +1,11 @@
 #include "twinloop/ioloop.h"
 
 #include <algorithm>
-#include <mutex>
+#include <atomic>
 
 #include "durations.h"
 #include "twinloop/detail/builtin.h"
+#include "twinloop/detail/pool.h"
 #include "twinloop/executor.h"
 #include "twinloop/log.h"
 #include "twinloop/remote.h"
@@ -17,8 +18,8 @@ constexpr Duration kPollsSkippedFor = std::chrono::microseconds(100);
 
 thread_local IOLoop* current_loop = nullptr;
 
-std::mutex configuration_mutex;
-std::string configured_backend;  // guarded by configuration_mutex
+// Without a lock, which a forked child might find held by a thread that it does not have.
+constinit std::atomic<const detail::BackendEntry*> configured_backend = nullptr;  // null: the default
 
 std::string names_of_backends() {
   std::string names;
@@ -39,15 +40,10 @@ const detail::BackendEntry& find_backend(std::string_view name) {
 }
 
 std::unique_ptr<Backend> make_configured_backend() {
-  std::string name;
-  {
-    const std::lock_guard lock(configuration_mutex);
-    name = configured_backend;
-  }
-  if (name.empty()) {
-    if (const char* variable = detail::platform_environment("TWINLOOP_BACKEND")) name = variable;
-  }
-  return find_backend(name).make();
+  const detail::BackendEntry* const configured = configured_backend.load(std::memory_order_relaxed);
+  if (configured != nullptr) return configured->make();
+  const char* const variable = detail::platform_environment("TWINLOOP_BACKEND");
+  return find_backend(variable != nullptr ? variable : "").make();
 }
 
 // True while it lives, whatever is thrown.
@@ -129,9 +125,7 @@ void IOLoop::make_current() noexcept { current_loop = this; }
 void IOLoop::clear_current() noexcept { current_loop = nullptr; }
 
 void IOLoop::configure(std::string_view backend) {
-  if (!backend.empty()) find_backend(backend);
-  const std::lock_guard lock(configuration_mutex);
-  configured_backend = backend;
+  configured_backend.store(backend.empty() ? nullptr : &find_backend(backend), std::memory_order_relaxed);
 }
 
 std::vector<BackendInfo> IOLoop::available_backends() {
@@ -467,6 +461,7 @@ void IOLoop::after_fork() noexcept {
   if (current_loop != nullptr) current_loop->abandon();
   current_loop = nullptr;
   detail::current_scheduler = nullptr;
+  detail::pool_after_fork();
   detail::forget_process_executor();
   detail::platform_after_fork();
 }

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <iterator>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -53,28 +54,32 @@ constexpr std::size_t blocks_of_chunk(std::size_t size_class) noexcept {
   return (kChunk - sizeof(Chunk)) / block_size(size_class);
 }
 
+constinit ProcessLock shelf_lock;
+
 // What the threads share: all chunks, and the free blocks of threads that have ended.  A chunk's blocks may lie in the lists of
 // several threads, so whether all of them are free is asked under a lock, and seldom.
 class Shelf {
  public:
+  explicit Shelf(std::size_t chunks = 0) noexcept : count_(chunks) {}
+
   Chunk* make_chunk(std::size_t size_class) {
     auto* const chunk = new (::operator new(kChunk)) Chunk;
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(shelf_lock);
     std::vector<Chunk*>& chunks = chunks_[size_class];
     chunks.insert(std::upper_bound(chunks.begin(), chunks.end(), chunk, std::less<>()), chunk);
     count_.fetch_add(1, std::memory_order_relaxed);
     return chunk;
   }
-  std::size_t bytes() const noexcept { return count_.load(std::memory_order_relaxed) * kChunk; }
+  std::size_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
 
   // Gives chunks that lie in the list with all their blocks back to the heap, `most` blocks together.  The rest of the list is in
   // the order of the chunks afterwards: to take a block from a list in random order is a miss of the cache.
   void give_back(std::size_t size_class, SizeClass& c, std::size_t most) noexcept {
     const std::size_t all = blocks_of_chunk(size_class);
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(shelf_lock);
     std::vector<Chunk*>& chunks = chunks_[size_class];
-    gather(chunks, std::exchange(c.free, nullptr));
     c.cached = 0;
+    gather(chunks, std::exchange(c.free, nullptr), c);
     const auto goes = [&](Chunk* chunk) {
       if (chunk->gathered < all || most < all) return chunk->hand_over(c), false;
       most -= all;
@@ -86,7 +91,7 @@ class Shelf {
 
   // For blocks whose thread has ended: the next thread that is short of such takes them.
   void put(std::size_t size_class, Block* blocks) noexcept {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(shelf_lock);
     while (blocks != nullptr) {
       Block* const block = std::exchange(blocks, blocks->next);
       block->next = std::exchange(orphans_[size_class], block);
@@ -95,36 +100,50 @@ class Shelf {
   }
   void take(std::size_t size_class, SizeClass& c) noexcept {
     if (!has_orphans_.load(std::memory_order_relaxed)) return;
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(shelf_lock);
     c.free = std::exchange(orphans_[size_class], nullptr);
     for (Block* block = c.free; block != nullptr; block = block->next) ++c.cached;
   }
 
  private:
-  static void gather(const std::vector<Chunk*>& chunks, Block* blocks) noexcept {
+  // Those of a chunk that is not known any more go back to the list.
+  static void gather(const std::vector<Chunk*>& chunks, Block* blocks, SizeClass& c) noexcept {
     Chunk* chunk = nullptr;
     while (blocks != nullptr) {
       Block* const block = std::exchange(blocks, blocks->next);
       if (chunk == nullptr || !chunk->holds(block)) chunk = chunk_of(chunks, block);
-      chunk->gather(block);
+      if (chunk != nullptr) {
+        chunk->gather(block);
+      } else {
+        c.free = new (block) Block{c.free};
+        ++c.cached;
+      }
     }
   }
 
   static Chunk* chunk_of(const std::vector<Chunk*>& chunks, Block* block) noexcept {
     const auto begins_behind = [](const void* address, const void* chunk) { return std::less<>()(address, chunk); };
-    return *std::prev(std::upper_bound(chunks.begin(), chunks.end(), block, begins_behind));
+    const auto behind = std::upper_bound(chunks.begin(), chunks.end(), block, begins_behind);
+    if (behind == chunks.begin()) return nullptr;
+    Chunk* const chunk = *std::prev(behind);
+    return chunk->holds(block) ? chunk : nullptr;
   }
 
-  std::mutex mutex_;
   std::array<std::vector<Chunk*>, kClasses> chunks_;  // of a size class, by address
   std::array<Block*, kClasses> orphans_{};
   std::atomic<bool> has_orphans_ = false;
   std::atomic<std::size_t> count_ = 0;
 };
 
+// Never destroyed: the last block may be freed after all that is static has been.
+constinit std::atomic<Shelf*> known_shelf = nullptr;
+
 Shelf& shelf() {
-  static Shelf* const shelf = new Shelf;  // the last block may be freed after all that is static has been destroyed
-  return *shelf;
+  Shelf* known = known_shelf.load(std::memory_order_acquire);
+  if (known != nullptr) return *known;
+  auto made = std::make_unique<Shelf>();
+  if (known_shelf.compare_exchange_strong(known, made.get(), std::memory_order_acq_rel)) return *made.release();
+  return *known;  // another thread's
 }
 
 void* cut_one(std::size_t size_class, SizeClass& c) noexcept {
@@ -213,8 +232,15 @@ void free_slowly(void* memory, std::size_t size) noexcept {
   give_back_unneeded(p);
 }
 
+void pool_after_fork() noexcept {
+  Shelf* const known = known_shelf.load(std::memory_order_relaxed);
+  if (shelf_lock.forget_holder()) known_shelf.store(new Shelf(known->count()), std::memory_order_relaxed);
+}
+
+ProcessLock& pool_lock() noexcept { return shelf_lock; }
+
 PoolStats pool_stats() noexcept {
-  return {pool.allocations, pool.from_heap, pool.allocations - pool.frees, shelf().bytes()};
+  return {pool.allocations, pool.from_heap, pool.allocations - pool.frees, shelf().count() * kChunk};
 }
 
 }  // namespace twinloop::detail

@@ -5,9 +5,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "twinloop/detail/builtin.h"
 #include "twinloop/log.h"
+#include "twinloop/process.h"
 #include "twinloop/trace.h"
 
 namespace twinloop::detail {
@@ -116,10 +118,13 @@ class NativeProgram final : private Waiter {
     return 1;
   }
 
-  // The first signal cancels the program; after it the signals have their usual effect again.
+  // The first signal cancels the program; after it the signals have their usual effect again.  One of fork_processes's children may get
+  // the same signal from the original process, too, which sees to it that it ends.
   void interrupt() {
-    interrupted_ = true;
-    for (const int number : {SIGINT, SIGTERM}) loop_.on_signal(number, {});
+    if (std::exchange(interrupted_, true)) return;
+    if (!task_id()) {
+      for (const int number : {SIGINT, SIGTERM}) loop_.on_signal(number, {});
+    }
     if (work_.valid() && !work_.done()) work_ = Future<int>();
     loop_.stop();
   }

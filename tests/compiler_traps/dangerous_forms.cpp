@@ -38,6 +38,16 @@ Future<void> capturing_lambda_as_an_argument() {
   co_await called([tracked] { return tracked.text.empty() ? 0 : 1; });  // refused
 }
 
+Future<void> passed(Tracked tracked) {
+  co_await sleep_for(std::chrono::microseconds(1));
+  (void)tracked;
+}
+
+Future<void> ternary_of_two_prvalues() {
+  const bool first = Tracked::living == 0;
+  co_await passed(first ? Tracked("the first of two texts, too long for a small buffer") : Tracked());  // refused
+}
+
 struct Form {
   const char* name;
   Future<void> (*run)();
@@ -46,6 +56,7 @@ struct Form {
 constexpr Form kForms[] = {
     {"braced_aggregate_with_a_destructor", &braced_aggregate_with_a_destructor},
     {"capturing_lambda_as_an_argument", &capturing_lambda_as_an_argument},
+    {"ternary_of_two_prvalues", &ternary_of_two_prvalues},
 };
 
 }  // namespace

@@ -197,6 +197,70 @@ BEHAVIOUR("descriptors that somebody else opened are adopted by fd:", kSockets) 
   expect_equal(line, "adopted\n");
 }
 
+namespace {
+
+struct PipeEnds {
+  PipeEnds() { [[maybe_unused]] const int made = ::pipe(fds); }
+  Future<IOStream> reader() const { return connect("fd:" + std::to_string(fds[0])); }
+  Future<IOStream> writer() const { return connect("fd:" + std::to_string(fds[1])); }
+  int fds[2];
+};
+
+}  // namespace
+
+BEHAVIOUR("the ends of a pipe that somebody else opened are adopted by fd:, and what is written arrives before the end",
+          kSockets) {
+  const PipeEnds pipe;
+  IOStream reader = co_await pipe.reader();
+  IOStream writer = co_await pipe.writer();
+  expect((::fcntl(pipe.fds[0], F_GETFD) & FD_CLOEXEC) != 0, "no program that is started inherits it");
+  const std::string bytes(300'000, 'x');  // more than a pipe holds
+  Future<void> writing = writer.write(bytes);
+  const std::string first = co_await reader.read_bytes(bytes.size());
+  co_await std::move(writing);
+  co_await writer.write("\nthe end");
+  writer.close();
+  const std::string rest = co_await reader.read_until_close();
+  expect(first == bytes, "all of it");
+  expect_equal(rest, "\nthe end");
+}
+
+BEHAVIOUR("one end of a pipe is adopted while the other stays its owner's", kSockets) {
+  const PipeEnds reading;
+  IOStream reader = co_await reading.reader();
+  expect(::write(reading.fds[1], "a line\n", 7) == 7, "written by its owner");
+  const std::string line = co_await reader.read_until("\n");
+  expect_equal(line, "a line\n");
+  ::close(reading.fds[1]);
+  co_await reader.peer_ended();
+  expect(reader.error() == Errc::end, "an end is noticed while nobody reads");
+
+  const PipeEnds writing;
+  IOStream writer = co_await writing.writer();
+  co_await writer.write("told\n");
+  co_await writer.shutdown_write();
+  char told[16];
+  expect(::read(writing.fds[0], told, sizeof told) == 5, "read by its owner");
+  expect(::read(writing.fds[0], told, sizeof told) == 0, "and then the end");
+  ::close(writing.fds[0]);
+}
+
+BEHAVIOUR("an adopted pipe whose reader goes is reset, and a wrong direction is not supported", kSockets) {
+  const PipeEnds pipe;
+  IOStream writer = co_await pipe.writer();
+  ::close(pipe.fds[0]);
+  writer.write("nobody is there").ignore();  // select does not notice it unasked
+  co_await writer.closed();
+  expect(writer.error() == Errc::reset, "its reader has gone");
+
+  const PipeEnds other;
+  IOStream reader = co_await other.reader();
+  reader.write("not this way").ignore();
+  co_await reader.closed();
+  expect(reader.error() == Errc::not_supported, "a reading end writes nothing");
+  ::close(other.fds[1]);
+}
+
 BEHAVIOUR("fd: refuses what is no descriptor, no stream socket, or of the other kind", kSockets) {
   for (const char* url : {"fd:", "fd:x", "fd:-1", "fd:7x"}) {
     const Result<IOStream> none = co_await as_result(connect(url));
@@ -204,12 +268,15 @@ BEHAVIOUR("fd: refuses what is no descriptor, no stream socket, or of the other 
   }
   const Result<IOStream> closed = co_await as_result(connect("fd:1000000"));
   expect(closed.reason() == Errc::bad_descriptor, "not open");
-  int ends[2];
-  ::pipe(ends);
-  const Result<IOStream> pipe = co_await as_result(connect("fd:" + std::to_string(ends[0])));
-  expect(pipe.reason() == Errc::bad_descriptor, "a pipe");
-  ::close(ends[0]);  // a refused one stays its owner's
-  ::close(ends[1]);
+  const PipeEnds pipe;
+  const Result<Listener> listened = co_await as_result(listen("fd:" + std::to_string(pipe.fds[0])));
+  expect(listened.reason() == Errc::bad_descriptor, "nobody listens at a pipe");
+  ::close(pipe.fds[0]);  // a refused one stays its owner's
+  ::close(pipe.fds[1]);
+  const int datagrams = ::socket(AF_INET, SOCK_DGRAM, 0);
+  const Result<IOStream> no_stream = co_await as_result(connect("fd:" + std::to_string(datagrams)));
+  expect(no_stream.reason() == Errc::bad_descriptor, "datagrams");
+  ::close(datagrams);
   const int listening = ::socket(AF_INET, SOCK_STREAM, 0);
   ::listen(listening, 1);
   const Result<IOStream> stream = co_await as_result(connect("fd:" + std::to_string(listening)));

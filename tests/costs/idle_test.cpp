@@ -17,6 +17,7 @@
 #include "backends/posix/descriptor.h"
 #include "backends/posix/fd_transport.h"
 #include "core/src/stream_impl.h"
+#include "tests/costs/echo.h"
 #include "twinloop/net.h"
 
 #if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__) && defined(__x86_64__)
@@ -28,15 +29,6 @@ namespace {
 constexpr std::size_t kAim = 488;
 constexpr std::size_t kSlot = 16;  // of the reactor's table: reactor.h asserts it
 constexpr std::size_t kMessage = 64;
-
-Future<void> echo(IOStream stream) {
-  for (;;) {
-    Future<std::string_view> bytes = stream.read_some_view();
-    co_await settled(bytes);
-    if (!bytes.ok()) co_return;
-    co_await stream.write(bytes.result());
-  }
-}
 
 // As many connections as a process may have descriptors for.
 std::size_t possible_connections() {
@@ -134,7 +126,7 @@ Future<Held> cost_of_each(std::size_t count, std::string clients) {
   IOStream channel = co_await connect(clients);
   Listener listener = co_await listen("tcp://127.0.0.1:0");
   const std::uint16_t port = Url::parse(listener.url()).value().port;
-  const Future<void> serving = serve(std::move(listener), echo);
+  const Future<void> serving = serve(std::move(listener), echo_bytes);
   co_await add(channel, port, 1);
   const Held before = held_now();
   co_await add(channel, port, count);

@@ -158,6 +158,11 @@ std::optional<int> fork_processes(int count, int max_restarts = 100, Duration pa
 //   if (!task) return 0;
 //   return run_main(…);
 //
+// SIGTERM and SIGINT to the original process are passed on to the children, unless it ignores them or has handlers of its own: they
+// may end in order, those that have not after `patience` are killed, and at a second signal all are; then it gets no value, as when they
+// had ended by themselves.  A signal to the whole process group therefore reaches children twice, and in them run_main takes the
+// second one for the first.
+//
 // Call it before this thread has a loop, and before other threads exist, because only the calling one lives on in the children.
 // Throws Error(busy) when there is a loop, Error(not_supported) in a browser, and in the original process Error(limit) after
 // more than `max_restarts` failures, or the system's reason when it can make no process; the other children are then told to

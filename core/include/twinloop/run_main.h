@@ -30,7 +30,8 @@ int run_main(F program) {
 }
 // Makes the loop, runs the coroutine and gives the process's exit status: 0, the coroutine's own, or 1 after an exception, which
 // is printed in one line, or when somebody stopped or closed the loop before.  SIGTERM and SIGINT cancel the coroutine (status 0): it and what it spawned end at their co_await, their
-// destructors run, and what closed streams had accepted is still delivered, for a second at most; a second signal ends the process.
+// destructors run, and what closed streams had accepted is still delivered, for a second at most; a second signal ends the process,
+// unless fork_processes made it: then the original process decides when it has waited long enough.
 //
 // The environment variable TWINLOOP_TRACE=FILE writes a trace of the loop there at the end (see trace.h), and
 // TWINLOOP_BLOCKING_MS=50 logs what keeps the loop for 50 ms or longer.

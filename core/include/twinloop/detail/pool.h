@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "twinloop/detail/config.h"
+#include "twinloop/detail/process_lock.h"
 
 namespace twinloop::detail {
 
@@ -21,6 +22,12 @@ struct PoolStats {
   std::size_t chunk_bytes = 0;  // of all threads' chunks
 };
 PoolStats pool_stats() noexcept;
+
+void pool_after_fork() noexcept;
+// In a forked child.  Where another thread was changing what the threads share, that is left as it is, and never given back.
+
+ProcessLock& pool_lock() noexcept;
+// Guards it.
 
 // What the inline paths below need of a thread's lists.
 struct Pool {

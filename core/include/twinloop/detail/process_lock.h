@@ -14,8 +14,12 @@ class ProcessLock {
   }
   void unlock() noexcept { held_.clear(std::memory_order_release); }
 
-  void forget_holder() noexcept { unlock(); }
-  // In a forked child.  What is guarded may be in the middle of a change that nobody will finish.
+  bool forget_holder() noexcept {
+    const bool held = held_.test(std::memory_order_relaxed);
+    unlock();
+    return held;
+  }
+  // In a forked child.  True when somebody held it: what is guarded may be in the middle of a change that nobody will finish.
 
  private:
   std::atomic_flag held_;
