@@ -52,6 +52,7 @@ fi
 failed=0
 python3 scripts/lint.py --self-test || failed=1
 python3 scripts/lint.py || failed=1
+python3 scripts/tornado_tests.py || failed=1
 check_format || failed=1
 if [[ "${1:-}" == --tidy ]]; then
   tidy || { failed=1; say "error: clang-tidy found the above"; }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "twinloop/httpclient.h"
 #include "twinloop/httpserver.h"
 #include "twinloop/run_main.h"
 
@@ -29,10 +30,32 @@ Future<void> count(HTTPServerRequest& request) {
   co_await request.finish();
 }
 
+Future<void> count_with_sum(HTTPServerRequest& request) {
+  co_await request.write_headers(200, HTTPHeaders(kText).set("Trailer", "Sum"));
+  for (const char* piece : {"1\n", "2\n", "3\n"}) co_await request.write(piece);
+  request.add_trailer("Sum", "6");
+  co_await request.finish();
+}
+
+Future<void> write_with_sum(HTTPBodyWriter& writer) {
+  for (const char* piece : {"1\n", "2\n", "3\n"}) co_await writer.write(piece);
+  writer.add_trailer("Sum", "6");
+}
+
+// Sends that to ?to=URL, and gives what comes back.
+Future<void> upload_with_sum(HTTPServerRequest& request) {
+  HTTPRequest upload(*request.query_arguments().find("to"));
+  upload.set_method("PUT").set_header("Trailer", "Sum").set_body_producer(write_with_sum);
+  HTTPResponse answer = co_await fetch(std::move(upload));
+  co_await request.respond(200, kText, std::move(answer.body));
+}
+
 Future<void> answer(HTTPServerRequest& request) {
   if (request.path() == "/hello") return request.respond(200, kText, "Hello, World!");
   if (request.path() == "/echo") return echo(request);
   if (request.path() == "/count") return count(request);
+  if (request.path() == "/count-with-sum") return count_with_sum(request);
+  if (request.path() == "/upload-with-sum") return upload_with_sum(request);
   if (request.path() == "/who") return request.respond(200, kText, request.remote_ip() + " " + request.protocol());
   return request.respond(404, kText, "no such page\n");
 }

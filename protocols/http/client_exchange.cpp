@@ -36,7 +36,8 @@ HTTPExchange::HTTPExchange(std::shared_ptr<HTTPPool> from, HTTPTurn turn, std::u
       with_body_(hop.with_body && request_->has_body()),
       chunked_(is_chunked(*request_, hop)),
       max_body_size_(max_body_size),
-      unwritten_(announced_length(*request_).value_or(0)) {}
+      unwritten_(announced_length(*request_).value_or(0)),
+      sent_trailers_(request_->headers()) {}
 
 HTTPExchange::~HTTPExchange() { give_up(); }
 
@@ -94,7 +95,7 @@ Future<void> HTTPExchange::send_string(std::string_view body) {
 Future<void> HTTPExchange::send_produced(const HTTPBodyProducer& produce) {
   Future<void> producing = produce(*this);
   co_await std::move(producing);
-  if (chunked_) co_return co_await put("0\r\n\r\n");
+  if (chunked_) co_return co_await put(sent_trailers_.end_of_chunks());
   if (unwritten_ == 0) co_return;
   Failure too_little(Errc::protocol, what_ + ": the producer wrote " + std::to_string(unwritten_) +
                                          " bytes less than its Content-Length");
@@ -109,6 +110,11 @@ Future<void> HTTPExchange::write(std::string_view bytes) {
   }
   unwritten_ -= bytes.size();
   return put(std::string(bytes));
+}
+
+void HTTPExchange::add_trailer(std::string_view name, std::string_view value) {
+  if (!chunked_) throw Error(Errc::protocol, what_ + ": a trailer, which only chunks can have");
+  sent_trailers_.add(name, value);
 }
 
 Future<void> HTTPExchange::put(std::string bytes) {

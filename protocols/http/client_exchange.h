@@ -11,6 +11,7 @@
 #include "protocols/http/client_pool.h"
 #include "protocols/http/client_request.h"
 #include "protocols/http/content_decoder.h"
+#include "protocols/http/trailers.h"
 #include "twinloop/detail/http_engine.h"
 #include "twinloop/locks.h"
 
@@ -37,6 +38,7 @@ class HTTPExchange final : public HTTPBodySource, private HTTPBodyWriter {
 
  private:
   Future<void> write(std::string_view bytes) override;
+  void add_trailer(std::string_view name, std::string_view value) override;
 
   Future<void> send(std::string head);
   Future<void> send_all(std::string head);
@@ -71,7 +73,8 @@ class HTTPExchange final : public HTTPBodySource, private HTTPBodyWriter {
   const std::size_t max_body_size_;
 
   std::uint64_t unwritten_ = 0;  // of the Content-Length that a producer has announced
-  Event permission_;             // to send the body, after Expect: 100-continue
+  Trailers sent_trailers_;
+  Event permission_;  // to send the body, after Expect: 100-continue
   Failure producer_failure_;
   bool cannot_write_ = false;
   bool sent_ = false;

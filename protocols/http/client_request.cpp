@@ -10,8 +10,8 @@ namespace twinloop::detail {
 namespace {
 
 // Headers that describe a body, and go with it.
-constexpr std::array<std::string_view, 6> kBodyHeaders = {"Content-Length",   "Content-Type",     "Content-Encoding",
-                                                          "Content-Language", "Content-Location", "Expect"};
+constexpr std::array<std::string_view, 7> kBodyHeaders = {
+    "Content-Length", "Content-Type", "Content-Encoding", "Content-Language", "Content-Location", "Expect", "Trailer"};
 constexpr std::array<std::string_view, 4> kPrivateHeaders = {"Authorization", "Cookie", "Host", "Proxy-Authorization"};
 
 bool announces_body(const HTTPRequest& request, const HTTPHop& hop) noexcept {

@@ -35,7 +35,8 @@ class Inflater final : public ContentDecoder {
       if (input.empty() && !output.empty()) return Status::hungry;
     }
     if (input.find_first_not_of('\0') != std::string_view::npos) return give_up();
-    input = {};  // padding
+    padded_ |= !input.empty();
+    input = {};
     return Status::hungry;
   }
 
@@ -54,9 +55,10 @@ class Inflater final : public ContentDecoder {
     if (!gzip_ && (first & 15) != 8) inflateReset2(&stream_, kRaw);
   }
 
-  // A gzip file may be several, one behind the other (RFC 1952 §2.2).
+  // A gzip file may be several, one behind the other (RFC 1952 §2.2), but none behind padding: whether that was cut off from it
+  // must not matter.
   bool begin_another(std::string_view input) noexcept {
-    if (!gzip_ || !input.starts_with('\x1f')) return false;
+    if (!gzip_ || padded_ || !input.starts_with('\x1f')) return false;
     ended_ = false;
     return inflateReset(&stream_) == Z_OK;
   }
@@ -79,6 +81,7 @@ class Inflater final : public ContentDecoder {
   bool gzip_;
   bool begun_ = false;
   bool ended_ = false;
+  bool padded_ = false;  // zeros came behind the end
   bool broken_ = false;
 };
 

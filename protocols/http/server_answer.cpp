@@ -50,6 +50,7 @@ struct HTTPServerConnection::Given {
   bool close = false;
   bool date = false;
   bool server = false;
+  bool trailer = false;
 };
 
 std::optional<Failure> HTTPServerConnection::look_at(const HTTPHeaders& headers, Given& given) const {
@@ -60,6 +61,9 @@ std::optional<Failure> HTTPServerConnection::look_at(const HTTPHeaders& headers,
         break;
       case 6:
         given.server |= equal_ignoring_case(name, "Server");
+        break;
+      case 7:
+        given.trailer |= equal_ignoring_case(name, "Trailer");
         break;
       case 10:
         if (!equal_ignoring_case(name, "Connection")) break;
@@ -149,6 +153,7 @@ std::optional<Failure> HTTPServerConnection::begin_answer(int status, const HTTP
   if (std::optional<Failure> wrong = choose_framing(status, given, whole)) return wrong;
   if (given.close || service_->draining || answer_ == Answer::until_close) keep_ = false;
   if (whole ? !body_is_short() : body_is_refused()) keep_ = false;
+  if (given.trailer) trailers_ = std::make_unique<Trailers>(headers);
   format_head(status, reason, headers, given);
   return std::nullopt;
 }
@@ -211,13 +216,21 @@ Future<void> HTTPServerConnection::write_file(std::shared_ptr<OpenFile> file, st
   return is_head_ ? Future<void>::ready() : send_file(stream_, std::move(file), offset, size);
 }
 
+void HTTPServerConnection::add_trailer(std::string_view name, std::string_view value) {
+  if (answer_ == Answer::none || finished_) misuse("add_trailer() outside of it").raise();
+  if (answer_ == Answer::fixed || answer_ == Answer::bodiless) misuse("a trailer, which only chunks can have").raise();
+  if (!trailers_) trailers_ = std::make_unique<Trailers>(HTTPHeaders());
+  trailers_->add(name, value);
+}
+
 Future<void> HTTPServerConnection::finish() {
   if (const std::error_code refusal = write_refusal()) return Future<void>::failed(refusal);
   if (answer_ == Answer::none || finished_) return Future<void>::failed(misuse("finish() outside of it"));
   if (answer_ == Answer::fixed && left_ > 0 && !is_head_) return fail_answer("less than its Content-Length");
   finished_ = true;
   const bool chunked = answer_ == Answer::chunked && !is_head_;
-  Future<void> written = stream_.write(chunked ? std::string_view("0\r\n\r\n") : std::string_view());
+  Future<void> written = chunked && trailers_ ? stream_.write(trailers_->end_of_chunks())
+                                              : stream_.write(std::string_view(chunked ? "0\r\n\r\n" : ""));
   watch_answer();
   return written;
 }

@@ -143,6 +143,7 @@ void HTTPServerConnection::end_request() {
   body_deadline_ = kNever;
   encoded_ = {};
   if (decoder_) decoder_.reset();
+  if (trailers_) trailers_.reset();
   if (query_) query_.reset();
   if (cookies_) cookies_.reset();
 }

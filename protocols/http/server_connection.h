@@ -13,6 +13,7 @@
 
 #include "protocols/http/content_decoder.h"
 #include "protocols/http/parser.h"
+#include "protocols/http/trailers.h"
 #include "twinloop/detail/branch.h"
 #include "twinloop/detail/list.h"
 #include "twinloop/detail/task.h"
@@ -91,6 +92,7 @@ class HTTPServerConnection final : public ListNode, private OperationBase, priva
   Future<void> write_headers(int status, const HTTPHeaders& headers, std::string_view reason);
   Future<void> write(std::string_view bytes);
   Future<void> write_file(std::shared_ptr<OpenFile> file, std::uint64_t offset, std::uint64_t size);
+  void add_trailer(std::string_view name, std::string_view value);
   Future<void> flush();
   Future<void> finish();
   void write_continue();
@@ -183,7 +185,8 @@ class HTTPServerConnection final : public ListNode, private OperationBase, priva
   bool finished_ = false;
   Answer answer_ = Answer::none;
   bool is_head_ = false;
-  std::uint64_t left_ = 0;  // of the answer's announced length
+  std::uint64_t left_ = 0;              // of the answer's announced length
+  std::unique_ptr<Trailers> trailers_;  // where it announces some
   std::uint64_t received_ = 0;
   std::size_t max_body_size_ = 0;
   TimePoint begun_{};

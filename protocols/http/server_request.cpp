@@ -58,6 +58,9 @@ Future<void> HTTPServerRequest::write_file(std::shared_ptr<detail::OpenFile> fil
                                            std::uint64_t size) {
   return connection_.write_file(std::move(file), offset, size);
 }
+void HTTPServerRequest::add_trailer(std::string_view name, std::string_view value) {
+  connection_.add_trailer(name, value);
+}
 Future<void> HTTPServerRequest::flush() { return connection_.flush(); }
 Future<void> HTTPServerRequest::finish() { return connection_.finish(); }
 void HTTPServerRequest::write_continue() { connection_.write_continue(); }

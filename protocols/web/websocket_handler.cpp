@@ -1,5 +1,6 @@
 #include "twinloop/websocket_handler.h"
 
+#include "protocols/websocket/close_code.h"
 #include "protocols/websocket/handshake.h"
 #include "protocols/websocket/head.h"
 #include "twinloop/log.h"
@@ -65,16 +66,35 @@ std::string WebSocketHandler::select_subprotocol(const std::vector<std::string>&
 
 // ---- the life of a connection
 
+// Of one that was opened, also where its coroutine is dropped: at the limit of a drain, with the loop.
+class WebSocketHandler::Ending {
+ public:
+  explicit Ending(WebSocketHandler& handler) noexcept : handler_(handler) {}
+  ~Ending() {
+    handler_.watching_ = Future<void>();
+    handler_.tell_close();
+  }
+  Ending(const Ending&) = delete;
+  Ending& operator=(const Ending&) = delete;
+
+ private:
+  WebSocketHandler& handler_;
+};
+
+std::uint16_t WebSocketHandler::close_code() const noexcept {
+  const std::uint16_t code = connection_.close_code();
+  return code == 0 && told_ ? detail::close_code::kAbnormal : code;
+}
+
 Future<void> WebSocketHandler::get() {
   const bool open = co_await shake_hands();
   if (!open) co_return;
   if (draining_) say_going_away();
   watching_ = tell_of_the_end();
+  const Ending ending(*this);
   connection_.set_on_ping([this](std::string payload) { on_ping(std::move(payload)); });
   connection_.set_on_pong([this](std::string payload) { on_pong(std::move(payload)); });
   co_await talk();
-  watching_ = Future<void>();
-  tell_close();
 }
 
 Future<void> WebSocketHandler::head() { return refuse("405 Method Not Allowed", "a WebSocket is opened with GET"); }

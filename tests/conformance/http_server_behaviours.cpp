@@ -594,6 +594,18 @@ BEHAVIOUR("HTTP: what strangers say about addresses is not believed", kNetwork) 
   expect_equal(other, "127.0.0.1 http");
 }
 
+BEHAVIOUR("HTTP: a proxy behind a unix socket is believed where \"unix\" is trusted, and only there", kNetwork) {
+  const std::string url = "unix:/tmp/twinloop-http-" + std::to_string(std::random_device()()) + ".socket";
+  const std::string headers = "X-Forwarded-For: 4.4.4.4\r\nX-Forwarded-Proto: https\r\n";
+  const std::string stranger =
+      co_await who_asks(headers, HTTPServerOptions().add_trusted_proxy("127.0.0.1"), url.c_str());
+  expect_equal(stranger, "unix http");
+  const std::string trusted = co_await who_asks(headers, HTTPServerOptions().add_trusted_proxy("unix"), url.c_str());
+  expect_equal(trusted, "4.4.4.4 https");
+  const std::string silent = co_await who_asks("", HTTPServerOptions().add_trusted_proxy("unix"), url.c_str());
+  expect_equal(silent, "unix http");
+}
+
 BEHAVIOUR("HTTP: a trusted proxy says who the client is, and nobody before it", kNetwork) {
   HTTPServerOptions options;
   options.add_trusted_proxy("127.0.0.1").add_trusted_proxy("5.5.5.5");

@@ -141,6 +141,18 @@ BEHAVIOUR("a connection is not used for a request that goes another way", kNetwo
   expect(same.times.reused, "the same way");
 }
 
+BEHAVIOUR("a connection is not used for the same URL that is to go to another server", kNetwork) {
+  ScriptedServer one = co_await ScriptedServer::answering(always(ok_with("one")));
+  ScriptedServer other = co_await ScriptedServer::answering(always(ok_with("other")));
+  AsyncHTTPClient client;
+  for (const ScriptedServer* server : {&one, &other, &one}) {
+    const std::string to = "tcp" + server->url("").substr(4);
+    const HTTPResponse response = co_await client.fetch(HTTPRequest("http://same.test/").set_connect_to(to));
+    expect_equal(response.body, server == &one ? "one" : "other");
+  }
+  expect_equal(one.connections(), 1);
+}
+
 BEHAVIOUR("AsyncHTTPClient::current() is one client for each loop", Needs::http) {
   AsyncHTTPClient& client = AsyncHTTPClient::current();
   expect(&client == &AsyncHTTPClient::current(), "the same");

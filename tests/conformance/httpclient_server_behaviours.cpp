@@ -1,4 +1,5 @@
 // The client and the server of this library, with each other.
+#include <random>
 #include <string>
 #include <vector>
 
@@ -77,4 +78,24 @@ BEHAVIOUR("our client goes on when our server has had enough of a connection", N
     expect_equal(response.status, 200);
   }
   expect_equal(client.stats().connections, 3u);
+}
+
+BEHAVIOUR("our client asks a server behind a unix socket, keeps the connection, and a redirect to elsewhere leaves it",
+          Needs::tcp | Needs::listen) {
+  HTTPServer elsewhere([](HTTPServerRequest& request) { return request.respond(200, {}, request.remote_ip()); });
+  const std::string away = co_await elsewhere.listen("http://127.0.0.1:0");
+  HTTPServer server([away](HTTPServerRequest& request) {
+    if (request.path() == "/away") return request.respond(302, HTTPHeaders().set("Location", away + "/"), "");
+    return request.respond(200, {}, std::string(request.host()) + " " + request.remote_ip());
+  });
+  const std::string socket = "unix:/tmp/twinloop-client-" + std::to_string(std::random_device()()) + ".socket";
+  co_await server.listen(socket);
+  AsyncHTTPClient client;
+  for (int i = 0; i < 2; ++i) {
+    const HTTPResponse near = co_await client.fetch(HTTPRequest("http://docker.test/info").set_connect_to(socket));
+    expect_equal(near.body, "docker.test unix");
+  }
+  expect_equal(client.stats().connections, 1u);
+  const HTTPResponse far = co_await client.fetch(HTTPRequest("http://docker.test/away").set_connect_to(socket));
+  expect_equal(far.body, "127.0.0.1");
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "fixtures.h"
+#include "tests/websocket_fixtures.h"
 #include "twinloop/timing.h"
 #include "twinloop/websocket_handler.h"
 #include "web_fixtures.h"
@@ -15,6 +16,7 @@ namespace twinloop::testing {
 namespace {
 
 using namespace std::chrono_literals;
+using websocket_test::frame;
 
 struct Place {
   const char* name;
@@ -405,8 +407,50 @@ Future<void> drain_to_the_limit(const Place& place) {
   expect(close.substr(0, 1) == "\x88" && close.substr(2) == "\x03\xe9", "a Close with 1001");
   co_await std::move(draining);
   expect_equal(app.server().stats().active, 0u);
+  expect_equal(notes.told, "prepare open on_close 1006");
   const std::string rest = co_await client.read_until_close();
   expect(rest.find("\x88") == std::string::npos, "one Close");
+}
+
+// Its handler is in the middle of a message, or of open(), then.
+Future<void> drain_to_the_limit_of_a_handler(const Place& place) {
+  for (const bool in_open : {false, true}) {
+    Notes notes;
+    Application app;
+    app.add<Waits>("/", std::ref(notes), in_open);
+    const std::string url = co_await app.listen(place.url);
+    IOStream client = co_await connect(stream_url(url));
+    co_await client.write(request("GET", "/", kUpgrade) + frame(0x81, "m"));
+    co_await client.read_until("\r\n\r\n");
+    while (!in_open && notes.told != "open m ") co_await moment();
+    co_await app.drain(5ms);
+    expect_equal(notes.told, in_open ? "on_close " : "open m on_close ");
+  }
+}
+
+// Whoever is cut off within a frame, wherever: on_message for what came whole, on_close once, and nothing is left.
+Future<void> cut_at_each_byte(const Place& place) {
+  const std::string whole = frame(0x81, "m");
+  const std::string bytes = whole + frame(0x89, "ping") + frame(0x02, std::string(130, 'x')) + frame(0x80, "y");
+  Application app;
+  Notes notes;
+  app.add<Echo>("/", std::ref(notes));
+  const std::string url = co_await app.listen(place.url);
+  for (std::size_t at = 0; at < bytes.size(); ++at) {
+    notes.told.clear();
+    notes.closed = Promise<void>();
+    notes.on_close = notes.closed.get_future();
+    IOStream client = co_await connect(stream_url(url));
+    co_await client.write(request("GET", "/", kUpgrade) + bytes.substr(0, at));
+    co_await client.shutdown_write();
+    co_await std::move(notes.on_close);
+    const bool told = at >= whole.size();
+    expect(notes.told == (told ? "prepare open m on_close 1006" : "prepare open on_close 1006"),
+           "cut at " + std::to_string(at) + ": " + notes.told);
+    const std::string answers = co_await client.read_until_close();
+    expect(answers.starts_with("HTTP/1.1 101 "), answers);
+  }
+  while (app.server().stats().active > 0) co_await moment();
 }
 
 Future<void> compress(const Place& place) {
@@ -444,6 +488,9 @@ const Case kCases[] = {
     {"drain answers 503 where the request has not come whole", drain_in_front_of_the_request},
     {"drain says 1001 behind a handshake that was under way", drain_in_the_handshake},
     {"drain cuts off at its limit who was told 1001 and stays", drain_to_the_limit},
+    {"a handler that is cut off at a drain's limit has its on_close, also within open() and on_message()",
+     drain_to_the_limit_of_a_handler},
+    {"frames that are cut off at any byte: on_close once, with 1006", cut_at_each_byte},
     {"get_compression_options: compressed where both want it", compress},
 };
 

@@ -100,6 +100,32 @@ test('a streamed upload of Node, answered with its trailer', async () => {
   assert.equal(String(await all(response)), 'one, two');
 });
 
+test('our trailer behind an answer, to Node', async () => {
+  const [response] = await within(once(http.get(`${url}/count-with-sum`), 'response'), 'the answer');
+  assert.equal(response.headers.trailer, 'Sum');
+  assert.equal(String(await all(response)), '1\n2\n3\n');
+  assert.deepEqual(response.trailers, { sum: '6' });
+});
+
+test('our trailer behind an answer, to curl', { skip: missing('curl') }, async () => {
+  const { status, output } = await curl('-D', '-', `${url}/count-with-sum`);
+  assert.equal(status, 0);
+  assert.match(output.toString(), /\r\nTrailer: Sum\r\n[^]*\r\n\r\n1\n2\n3\nSum: 6\r\n$/);
+});
+
+test('our trailer behind an upload, to Node', async () => {
+  const upstream = http.createServer(async (request, response) => {
+    const body = String(await all(request));
+    response.end(JSON.stringify({ body, announced: request.headers.trailer, trailers: request.trailers }));
+  });
+  await once(upstream.listen(0, '127.0.0.1'), 'listening');
+  const to = encodeURIComponent(`http://127.0.0.1:${upstream.address().port}/`);
+  const response = await fetch(`${url}/upload-with-sum?to=${to}`);
+  assert.deepEqual(await response.json(), { body: '1\n2\n3\n', announced: 'Sum', trailers: { sum: '6' } });
+  upstream.closeAllConnections();
+  await once(upstream.close(), 'close');
+});
+
 test("Python's http.client, on one connection", { skip: missing('python3') }, async () => {
   const script = `
 import http.client

@@ -208,6 +208,10 @@ class Collected final : public HTTPBodyWriter {
     body += bytes;
     return Future<void>::ready();
   }
+  void add_trailer(std::string_view name, std::string_view /*value*/) override {
+    throw Error(Errc::not_supported,
+                "the trailer '" + std::string(name) + "': fetch() sends none; send it as a header");
+  }
 
   std::string body;
 

@@ -42,6 +42,10 @@ class HTTPBodyWriter {
   virtual Future<void> write(std::string_view bytes) = 0;
   // Completes when the bytes are accepted (IOStream::write), so a producer runs no faster than the server takes.  Fails with
   // `protocol` for more than the Content-Length that the request announced.
+  virtual void add_trailer(std::string_view name, std::string_view value) = 0;
+  // A field behind a chunked body, for what is known only there.  The request's Trailer header announces its name.  Throws
+  // Error(protocol) for a name that was not announced or that has to stand in the head (RFC 9110 §6.5.1: Content-Length,
+  // Authorization …), and behind a body with a Content-Length; in a page always, with `not_supported`.
 
  protected:
   ~HTTPBodyWriter() = default;

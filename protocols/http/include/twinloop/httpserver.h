@@ -159,6 +159,10 @@ class HTTPServerRequest {
   Future<void> write_file(std::shared_ptr<detail::OpenFile> file, std::uint64_t offset, std::uint64_t size);
   // As write(), of that part of a file, in an answer with a Content-Length (detail/files.h).  Over plain TCP the system sends what it has
   // in memory by itself, where it can.  Fails with truncated when the file has become shorter; then close the connection.
+  void add_trailer(std::string_view name, std::string_view value);
+  // A field behind a chunked body, for what is known only there: a checksum, how it went.  finish() sends it.  The Trailer header that
+  // write_headers() got announces its name.  A HEAD request and HTTP/1.0 get none.  Throws Error(protocol) for a name that was not
+  // announced or that has to stand in the head (RFC 9110 §6.5.1: Content-Length, Set-Cookie …), and in an answer that has no chunks.
   Future<void> flush();
   // As IOStream::flush.
   Future<void> finish();

@@ -34,7 +34,8 @@ class WebSocketHandler : public RequestHandler {
   // The connection is there.  No message is read before it has ended.
   virtual Future<void> on_message(WebSocketMessage message) = 0;
   virtual void on_close();
-  // The connection has ended: close_code() and close_reason() say how.  It is called at once when the client goes while open() or
+  // Once, behind every open(): the connection has ended, close_code() and close_reason() say how (1006 where there was no Close, also
+  // when drain() cuts it off at its limit).  It is called at once when the client goes while open() or
   // on_message() waits for something; their writes then fail, and nothing is called any more.  Where
   // set_cancel_on_connection_close(true) was asked for, they are dropped behind it.
   virtual void on_ping(std::string payload);
@@ -60,7 +61,7 @@ class WebSocketHandler : public RequestHandler {
   Future<void> close(std::uint16_t code = 1000, std::string_view reason = {});
   // As WebSocketConnection's.  In on_message do not await close(): the client's answer is read behind it.
   const std::string& selected_subprotocol() const noexcept { return connection_.selected_subprotocol(); }
-  std::uint16_t close_code() const noexcept { return connection_.close_code(); }
+  std::uint16_t close_code() const noexcept;
   const std::string& close_reason() const noexcept { return connection_.close_reason(); }
 
   Future<void> get() final;
@@ -68,6 +69,8 @@ class WebSocketHandler : public RequestHandler {
   void on_drain() override;
 
  private:
+  class Ending;
+
   Future<void> refuse(const std::string& status, const std::string& why);
   Future<bool> shake_hands();
   Future<void> talk();

@@ -87,6 +87,7 @@ class WebSocketOptions {
  public:
   WebSocketOptions& set_max_message_size(std::size_t bytes) { return max_message_ = bytes, *this; }
   // Received, assembled and decompressed.  A longer one closes the connection with 1009; the read fails with overflow.  10 MiB.
+  // A message may come as slowly as its peer likes: it costs what of it has come.
   WebSocketOptions& set_max_write_buffer_size(std::size_t bytes) { return max_write_buffer_ = bytes, *this; }
   // Accepted and not yet handed down.  A message beyond it is refused whole, with limit: so a peer that does not read costs no more
   // than this, also where nobody awaits write_message.  16 MiB.
