@@ -234,7 +234,8 @@ void free_slowly(void* memory, std::size_t size) noexcept {
 
 void pool_after_fork() noexcept {
   Shelf* const known = known_shelf.load(std::memory_order_relaxed);
-  if (shelf_lock.forget_holder()) known_shelf.store(new Shelf(known->count()), std::memory_order_relaxed);
+  const bool left_behind = shelf_lock.forget_holder();
+  if (left_behind && known != nullptr) known_shelf.store(new Shelf(known->count()), std::memory_order_relaxed);
 }
 
 ProcessLock& pool_lock() noexcept { return shelf_lock; }

@@ -245,6 +245,10 @@ BEHAVIOUR("what changes something needs the token of the cookie, wherever it is 
   expect_equal(no_cookie.status, 403);
   const WebReply nonsense = co_await post_with(cookie, "_xsrf=nonsense");
   expect_equal(nonsense.status, 403);
+  const WebReply other_visitor = co_await get_from("/");
+  const std::string their_token = between(other_visitor.body, "value=\"", "\"");
+  const WebReply not_its_own = co_await post_with(cookie, "_xsrf=" + url_escape(their_token));
+  expect_equal(not_its_own.status, 403);
   const WebReply put = co_await fetch(kUrl, request("PUT", "/"));
   expect_equal(put.status, 403);
   const WebReply nothing_there = co_await fetch(kUrl, request("POST", "/nothing"));

@@ -450,8 +450,8 @@ class Hears : public Echo {
 Future<void> cut_at_each_byte(const Place& place) {
   const std::string whole = frame(0x81, "m");
   const std::string bytes = whole + frame(0x89, "ping") + frame(0x02, std::string(130, 'x')) + frame(0x80, "y");
-  Application app;
   Notes notes;
+  Application app;
   app.add<Hears>("/", std::ref(notes));
   const std::string url = co_await app.listen(place.url);
   for (std::size_t at = 0; at < bytes.size(); ++at) {
