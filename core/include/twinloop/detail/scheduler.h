@@ -1,5 +1,5 @@
 // The thread's queue of coroutines to resume.  Completing a future only pushes to it; the loop drains it after every callback,
-// timer and batch of events, so nothing is ever resumed from inside somebody else's call and the stack stays flat.
+// timer and event, so nothing is ever resumed from inside somebody else's call and the stack stays flat.
 #pragma once
 
 #include <cstddef>
