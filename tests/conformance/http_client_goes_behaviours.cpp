@@ -225,6 +225,22 @@ BEHAVIOUR("HTTP client goes: where half-closing clients are waited for, a reset 
   expect_equal(diary.text, "gone (reset), refused (reset)");
 }
 
+BEHAVIOUR("HTTP client goes: where half-closing clients are waited for, a connection's timeout still is one",
+          kNetwork) {
+  Diary diary;
+  HTTPServer server(with(wait_interested, diary),
+                    HTTPServerOptions().set_half_closing_clients(HalfClosingClients::wait));
+  const std::string url = co_await server.listen(kTcp, ListenOptions().set_stream(StreamOptions().idle_timeout(20ms)));
+  IOStream client = co_await connect("tcp" + url.substr(url.find(':')));
+  co_await client.write(get("/"));
+  co_await until(server, somebody_is_served);
+  co_await client.shutdown_write();
+  co_await std::move(diary.told.future);
+  diary.go.promise.set_value();
+  co_await until(server, nobody_is_connected);
+  expect_equal(diary.text, "gone (idle_timeout), refused (idle_timeout)");
+}
+
 BEHAVIOUR("HTTP client goes: an end within a body is an aborted request, whoever waits", kNetwork) {
   for (const HalfClosingClients meaning : {HalfClosingClients::gone, HalfClosingClients::wait}) {
     Diary diary;
