@@ -66,18 +66,20 @@ std::string WebSocketHandler::select_subprotocol(const std::vector<std::string>&
 
 // ---- the life of a connection
 
-// Of one that was opened, also where its coroutine is dropped: at the limit of a drain, with the loop.
+// Of one that was opened, also where its coroutine is dropped at the limit of a drain.  With the loop it ends without a word: what
+// on_close() would speak of may be gone by then.
 class WebSocketHandler::Ending {
  public:
   explicit Ending(WebSocketHandler& handler) noexcept : handler_(handler) {}
   ~Ending() {
     handler_.watching_ = Future<void>();
-    handler_.tell_close();
+    if (!loop_.closed()) handler_.tell_close();
   }
   Ending(const Ending&) = delete;
   Ending& operator=(const Ending&) = delete;
 
  private:
+  IOLoop& loop_ = IOLoop::current();
   WebSocketHandler& handler_;
 };
 
