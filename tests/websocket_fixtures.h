@@ -3,6 +3,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "twinloop/ioloop.h"
 #include "twinloop/iostream.h"
 #include "twinloop/testing.h"
+#include "twinloop/websocket_connection.h"
 
 namespace twinloop::websocket_test {
 
@@ -39,6 +41,17 @@ inline std::string frame(int first, std::string payload, bool masked = true) {
 
 inline std::string close_frame(std::uint16_t code, bool masked = true) {
   return frame(0x88, detail::close_payload(code), masked);
+}
+
+// "t:hello b:bytes end" or "t:hello protocol"
+inline Future<std::string> story(WebSocketConnection& ws) {
+  std::string told;
+  for (;;) {
+    const Result<std::optional<WebSocketMessage>> message = co_await as_result(ws.read_message());
+    if (!message.ok()) co_return told.append(name(message.reason()));
+    if (!message.peek()) co_return told.append("end");
+    told.append(message.peek()->is_text() ? "t:" : "b:").append(message.peek()->data).append(" ");
+  }
 }
 
 inline Future<void> send_and_end(IOStream& stream, std::string bytes) {

@@ -66,16 +66,6 @@ WebSocketConnection connection(IOStream stream, Role role, const WebSocketOption
       std::make_unique<WebSocketConnection::Impl>(std::move(stream), ConnectionSetup(role), options));
 }
 
-Future<std::string> story(WebSocketConnection& ws) {
-  std::string told;
-  for (;;) {
-    const Result<std::optional<WebSocketMessage>> message = co_await as_result(ws.read_message());
-    if (!message.ok()) co_return told.append(name(message.reason()));
-    if (!message.peek()) co_return told.append("end");
-    told.append(message.peek()->is_text() ? "t:" : "b:").append(message.peek()->data).append(" ");
-  }
-}
-
 // What an end makes of a peer that says this and is gone.
 Future<std::string> reaction(Role role, std::string bytes, Ending ending) {
   auto [peer, stream] = make_pair_streams();

@@ -64,17 +64,6 @@ std::string pattern(std::size_t size) {
   return text;
 }
 
-// "t:hello b:bytes end" or "t:hello protocol"
-Future<std::string> story(WebSocketConnection& ws) {
-  std::string told;
-  for (;;) {
-    const Result<std::optional<WebSocketMessage>> message = co_await as_result(ws.read_message());
-    if (!message.ok()) co_return told.append(name(message.reason()));
-    if (!message.peek()) co_return told.append("end");
-    told.append(message.peek()->is_text() ? "t:" : "b:").append(message.peek()->data).append(" ");
-  }
-}
-
 // What a server makes of a client's bytes, and the close code that it then says.
 Future<std::string> reaction_to(std::string bytes, WebSocketOptions options = {}) {
   Raw ends = make_raw(options);

@@ -43,6 +43,7 @@ void Reactor::wait(TimePoint deadline) {
   if (deadline != kAlready) loop_->awake();
   loop_->count_handlers(batch_.size());
   Scheduler& scheduler = Scheduler::current();
+  // What an event wakes runs while what was read is in the cache, and before the next stream needs memory for its own.
   for (const FdEvent& event : batch_) {
     dispatch(event);
     if (scheduler.has_ready()) scheduler.drain();

@@ -7,7 +7,7 @@ namespace twinloop::detail {
 namespace {
 
 constexpr std::size_t kSendAtOnce = 64 * 1024;
-constexpr std::size_t kNotCopied = 8 * 1024;  // so many bytes are worth a system call of their own
+constexpr std::size_t kNotCopied = 8 * 1024;  // so many bytes are worth a system call of their own rather than a copy
 constexpr std::size_t kPieces = 16;
 
 }  // namespace

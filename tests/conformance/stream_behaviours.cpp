@@ -49,6 +49,12 @@ Future<void> echo_lines(IOStream stream) {
   }
 }
 
+// Whether the other's bytes had not been read yet when this reader was resumed.
+Future<void> read_before(Future<std::string>& own, const Future<std::string>& other, bool& before) {
+  co_await settled(own);
+  before = before || !other.done();
+}
+
 Future<void> note_failure(Future<std::string> read, std::string& order) {
   const Result<std::string> result = co_await as_result(std::move(read));
   order += result.ok() ? "data " : "read " + std::string(name(result.reason())) + " ";
@@ -254,6 +260,31 @@ BEHAVIOUR("write completes on acceptance, flush on hand-over", Needs::nothing) {
   co_await write;
   co_await ends.near.flush();
   expect_equal(ends.near.unsent(), 0u);
+}
+
+BEHAVIOUR("a long write that waits behind nothing is handed down at once, behind a short one it waits for its turn",
+          Needs::nothing) {
+  Ends ends = make_ends();
+  const std::string text(8 * 1024, 'x');
+  const std::string_view view = text;
+  ends.near.write(view).ignore();
+  expect_equal(ends.near.unsent(), 0u);
+  ends.near.write("short").ignore();
+  ends.near.write(view).ignore();
+  expect_equal(ends.near.unsent(), 5 + text.size());
+  const std::string got = co_await ends.far.read_bytes(2 * text.size() + 5);
+  expect(got == text + "short" + text, "in order");
+}
+
+BEHAVIOUR("of a long write a full transport takes what it can, and the rest follows", Needs::nothing) {
+  Ends ends = make_ends();
+  std::string text(100 * 1024, 'x');
+  for (std::size_t i = 0; i < text.size(); i += 100) text[i] = static_cast<char>('a' + i / 100 % 26);
+  ends.near.write(std::string_view(text)).ignore();
+  const std::size_t unsent = ends.near.unsent();
+  expect(unsent > 0 && unsent < text.size(), "a part is handed down");
+  const std::string got = co_await ends.far.read_bytes(text.size());
+  expect(got == text, "as they were written");
 }
 
 BEHAVIOUR("writes of one turn arrive in order, small and large, copied and taken over", Needs::nothing) {
@@ -478,6 +509,24 @@ BEHAVIOUR("a pipelining client does not starve the others", Needs::nothing) {
 }
 
 // ---- reads that leave the bytes where they are, writes that take them from where they lie
+
+// Both become readable in the same turn.
+BEHAVIOUR("what a socket's event wakes runs before the next socket's event", Needs::tcp | Needs::listen) {
+  Listener listener = co_await listen("tcp://127.0.0.1:0");
+  Ends a, b;
+  for (Ends* each : {&a, &b}) {
+    each->near = co_await connect(listener.url());
+    each->far = co_await listener.accept();
+  }
+  Future<std::string> first = a.near.read_bytes(1), second = b.near.read_bytes(1);
+  bool alone = false;
+  Future<void> one = read_before(first, second, alone), other = read_before(second, first, alone);
+  a.far.write("a").ignore();
+  b.far.write("b").ignore();
+  co_await std::move(one);
+  co_await std::move(other);
+  expect(alone, "the first reader ran before the second socket was read");
+}
 
 BEHAVIOUR("peek gives the next bytes and takes none of them", Needs::nothing) {
   auto [a, b] = make_pair_streams();

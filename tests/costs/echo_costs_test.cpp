@@ -41,6 +41,7 @@ struct Scenario {
   }
 };
 
+constexpr Scenario kNone{0, 1, echo_bytes};
 constexpr Scenario kOne{1, 1, echo_bytes};
 constexpr Scenario kEight{8, 1, echo_bytes};
 constexpr Scenario kLines{1, 16, echo_lines};
@@ -80,6 +81,19 @@ class EchoServer {
   // Of so many rounds, in which every connection has its messages sent back.
   std::size_t system_calls(int rounds) { return stops(PTRACE_SYSCALL, SIGTRAP | 0x80, rounds) / 2; }
   std::size_t instructions(int rounds) { return stops(PTRACE_SINGLESTEP, SIGTRAP, rounds); }
+
+  // Of so many connections, one after the other, that ask once and end.
+  std::size_t system_calls_of_connections(int count) {
+    std::size_t calls = 0;
+    for (int i = 0; i < count; ++i) {
+      connect_client();
+      calls += stops(PTRACE_SYSCALL, SIGTRAP | 0x80, 1);
+      ::shutdown(clients_.back().get(), SHUT_WR);
+      while (!has_ended(clients_.back().get())) calls += go_on(PTRACE_SYSCALL, SIGTRAP | 0x80);
+      clients_.pop_back();
+    }
+    return calls / 2;
+  }
 
  private:
   detail::Descriptor open_listener() {
@@ -145,6 +159,10 @@ class EchoServer {
     }
     return true;
   }
+  static bool has_ended(int client) {
+    char byte = 0;
+    return ::recv(client, &byte, 1, MSG_DONTWAIT) == 0;
+  }
   void receive_all() {
     for (const detail::Descriptor& client : clients_) {
       std::string echo(message_.size(), ' ');
@@ -209,6 +227,17 @@ TEST_CASE(
     "a message that is sent back costs its wait, its receive and its send, and sixteen lines that came together no "
     "more") {
   check_system_calls({"epoll", 3, 2 * 8 + 1, 3});
+}
+
+TEST_CASE("a connection that asks once and goes costs no system call that its bytes do not need") {
+  constexpr int kConnections = 20;
+  constexpr std::size_t kWaits = 3;     // for the connection, for its bytes, for its end
+  constexpr std::size_t kAccepted = 4;  // the last accept finds none; no delay; registered
+  constexpr std::size_t kServed = 5;    // received, sent, the end received, registered no more, closed
+  EchoServer server("epoll", kNone);
+  if (!server.traceable()) SKIP("this system does not allow tracing");
+  server.system_calls_of_connections(kWarmUp);
+  CHECK(server.system_calls_of_connections(kConnections) == kConnections * (kWaits + kAccepted + kServed));
 }
 
 TEST_CASE("on select and on libuv a message that is sent back costs as many system calls as it did") {

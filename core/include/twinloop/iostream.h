@@ -189,7 +189,7 @@ class IOStream {
   Future<void> write(const char* text) { return write(std::string_view(text)); }
   // Accepts the bytes (copied, or taken over) and completes at once while little is unsent, else when the unsent bytes have
   // fallen to half the high-water mark: awaiting it is back-pressure.  Accepted bytes leave together, just before the loop
-  // polls.  Dropping the future takes nothing back.  (Tornado's write completes on hand-over to the kernel: that is flush().)
+  // polls; 8 KiB or more that are copied and wait behind nothing are handed down at once.  Dropping the future takes nothing back.  (Tornado's write completes on hand-over to the kernel: that is flush().)
 
   Future<void> write(std::span<const std::string_view> pieces);
   // All of them, one behind the other.

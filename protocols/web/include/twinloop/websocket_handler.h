@@ -34,7 +34,7 @@ class WebSocketHandler : public RequestHandler {
   // The connection is there.  No message is read before it has ended.
   virtual Future<void> on_message(WebSocketMessage message) = 0;
   virtual void on_close();
-  // Once, behind every open(): the connection has ended, close_code() and close_reason() say how (1006 where there was no Close, also
+  // Once, behind every open() but where the loop closes: the connection has ended, close_code() and close_reason() say how (1006 where there was no Close, also
   // when drain() cuts it off at its limit).  It is called at once when the client goes while open() or
   // on_message() waits for something; their writes then fail, and nothing is called any more.  Where
   // set_cancel_on_connection_close(true) was asked for, they are dropped behind it.
