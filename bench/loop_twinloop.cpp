@@ -109,15 +109,22 @@ TimerCosts timers(const TimerPlan& plan) {
   return costs;
 }
 
+// In a callback, as programs do: outside of a turn each would read the clock.  To the others it makes no difference.
 double start_and_stop(std::size_t count, std::size_t pending) {
   IOLoop loop;
   for (std::size_t i = 0; i < pending; ++i) loop.call_later(due_of_other(i, pending), [] {});
-  const CpuTime time;
-  for (std::size_t i = 0; i < count; ++i) {
-    Timeout timeout = loop.call_later(kOfTheOne, [] {});
-    loop.remove_timeout(timeout);
-  }
-  return each(time.nanoseconds(), count);
+  double total = 0;
+  loop.add_callback([&] {
+    const CpuTime time;
+    for (std::size_t i = 0; i < count; ++i) {
+      Timeout timeout = loop.call_later(kOfTheOne, [] {});
+      loop.remove_timeout(timeout);
+    }
+    total = time.nanoseconds();
+    loop.stop();
+  });
+  loop.start();
+  return each(total, count);
 }
 
 double bytes_per_timer(std::size_t count) {

@@ -8,6 +8,15 @@ function(twinloop_warnings target)
                                            $<$<BOOL:${TWINLOOP_WERROR}>:-Werror>)
 endfunction()
 
+# twinloop_precompile(TARGET): its C++ files begin with headers that are parsed once, where the build asks for that.
+function(twinloop_precompile target)
+  if(TWINLOOP_PRECOMPILE)
+    target_precompile_headers(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${PROJECT_SOURCE_DIR}/cmake/precompiled.h>")
+    target_compile_options(${target} PRIVATE # so that ccache can tell what they hold
+      $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fpch-preprocess> "$<$<COMPILE_LANG_AND_ID:CXX,Clang>:SHELL:-Xclang -fno-pch-timestamp>")
+  endif()
+endfunction()
+
 # twinloop_library_settings(TARGET): how the library itself is compiled, and what its users must compile and link with.
 function(twinloop_library_settings target)
   target_compile_features(${target} PUBLIC cxx_std_20)

@@ -33,7 +33,7 @@ tidy() {
   need "$TIDY" || return 0
   local commands=build/tidy
   cmake --preset clang -B "$commands" -DCMAKE_CXX_COMPILER_LAUNCHER= -DCMAKE_BUILD_TYPE=Debug -DTWINLOOP_BUILD_TESTS=OFF \
-    -DTWINLOOP_BUILD_EXAMPLES=OFF -DTWINLOOP_BUILD_BENCH=OFF >/dev/null
+    -DTWINLOOP_BUILD_EXAMPLES=OFF -DTWINLOOP_BUILD_BENCH=OFF -DTWINLOOP_PRECOMPILE=OFF >/dev/null
   # Only what this platform's build compiles: the other backends' files have no compile command.
   local status=0 findings="$commands/findings.txt"
   sed -nE 's/^ *"file": "(.*)",?$/\1/p' "$commands/compile_commands.json" |

@@ -200,7 +200,7 @@ void BrowserWebSocket::arrange() noexcept {
 
 // The host has no event for this.  Asked only while somebody waits: next turn, then 1, 2, 4 … 50 ms.
 void BrowserWebSocket::poll_for_room() {
-  loop_.add_timer(*this, loop_.clock() + next_poll_);
+  loop_.add_timer(*this, next_poll_);
   next_poll_ = std::min(kSlowestPoll, std::max<Duration>(std::chrono::milliseconds(1), 2 * next_poll_));
 }
 

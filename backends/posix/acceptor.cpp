@@ -103,7 +103,7 @@ void PosixAcceptor::welcome(Descriptor socket) {
 void PosixAcceptor::rest() {
   watch(false);
   turn_one_away();
-  if (!scheduled()) loop_->add_timer(*this, loop_->clock() + kRest);
+  if (!scheduled()) loop_->add_timer(*this, kRest);
 }
 
 // One client learns at once that it cannot be served, instead of waiting for nothing.

@@ -171,6 +171,8 @@ void IOLoop::turn_until_stopped() {
     turn_once(true);
   } while (!mailbox_->stopping() && !closed_);
   mailbox_->forget_stop();
+  if (!closed_) look();  // until it is started again, the delays of new timers have begun
+  timers_.settle(looked_);
 }
 
 void IOLoop::stop() noexcept {
@@ -218,11 +220,12 @@ void IOLoop::turn_once(bool may_sleep) {
     const Running in_turn(in_turn_);
     look();
     now_ = looked_;
+    timers_.settle(now_);
     ++counts_.turns;
     scheduler.begin_turn(observers_.any() ? &observers_ : nullptr);
     if (scheduler.has_ready()) scheduler.drain();
     if (!callbacks_.empty() || mailbox_->waiting()) run_callbacks();
-    if (!timers_.empty()) run_timers();
+    run_timers();
     if (!flushes_.empty()) run_hooks(flushes_);
     poll(may_sleep);
     if (!hooks_.empty()) run_hooks(hooks_);
@@ -251,10 +254,9 @@ void IOLoop::run_callbacks() {
 }
 
 void IOLoop::run_timers() {
-  const std::uint64_t before = timers_.ticket();
   while (!closing_) {
     const TimePoint due = timers_.earliest();
-    detail::Timer* timer = timers_.pop_due(now_, before);
+    detail::Timer* timer = timers_.pop_due(now_);
     if (timer == nullptr) return;
     ++counts_.timers;
     counts_.lag = std::max(counts_.lag, now_ - due);
@@ -281,7 +283,7 @@ void IOLoop::poll(bool may_sleep) {
     ++polls_skipped_;
     return;
   }
-  if (sleeps && unlooked_ > 0) look();
+  if (sleeps && (unlooked_ > 0 || !timers_.settled())) look();
   polls_skipped_ = 0;
   backend_->wait(sleeps ? next_deadline() : kAlready);
   last_poll_ = now_;
@@ -299,7 +301,10 @@ bool IOLoop::work_waits() const noexcept {
          mailbox_->waiting();
 }
 
-TimePoint IOLoop::next_deadline() const noexcept { return timers_.earliest(); }
+TimePoint IOLoop::next_deadline() noexcept {
+  timers_.settle(looked_);
+  return timers_.earliest();
+}
 
 bool IOLoop::asks_for_turns() const noexcept { return !in_turn_ && !closed_ && backend_->hosted(); }
 
@@ -315,9 +320,8 @@ void IOLoop::request_turn(TimePoint when) {
 
 // ---- work
 
-Timeout IOLoop::schedule(TimePoint when, detail::CallbackTimer& timer) noexcept {
+Timeout IOLoop::scheduled(detail::CallbackTimer& timer) noexcept {
   Timeout timeout(timer);
-  add_timer(timer, when);
   if (timer.scheduled()) return timeout;
   timer.let_go();
   return {};
@@ -327,6 +331,11 @@ void IOLoop::add_timer(detail::Timer& timer, TimePoint when) noexcept {
   if (closed()) return;
   timers_.add(timer, std::max(when, TimePoint{}));  // long ago is long ago: differences of times must not overflow
   arrange_turn();
+}
+
+void IOLoop::add_timer(detail::Timer& timer, Duration delay) noexcept {
+  if (!in_turn_) return add_timer(timer, after(delay));
+  if (!closed()) timers_.add(timer, std::max(delay, Duration::zero()));
 }
 
 void IOLoop::remove_timer(detail::Timer& timer) noexcept { timers_.remove(timer); }
@@ -448,6 +457,7 @@ void IOLoop::close_now() noexcept {
   hooks_.clear();
   flushes_.clear();
   callbacks_.clear();
+  timers_.settle(now_);
   while (detail::Timer* timer = timers_.pop()) timer->expire();
   Scheduler::current().begin_turn(nullptr);
   Scheduler::current().drain();

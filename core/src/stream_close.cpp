@@ -211,7 +211,7 @@ class Linger final : public Pooled, public TransportListener, public CloseHook, 
 
   void begin(Duration timeout) {
     loop_.add_closer(*this);
-    loop_.add_timer(*this, loop_.after(timeout));
+    loop_.add_timer(*this, timeout);
     transport_->set_listener(this);
     advance();
   }

@@ -1,5 +1,6 @@
 #include "twinloop/detail/task.h"
 
+#include "durations.h"
 #include "twinloop/ioloop.h"
 #include "twinloop/log.h"
 
@@ -61,9 +62,9 @@ inline void TimerHeap::sift_up(std::size_t index, const Entry& entry) noexcept {
 void TimerHeap::sift_down(std::size_t index, const Entry& entry) noexcept {
   for (;;) {
     const std::size_t first = 4 * index + 1;
-    if (first >= entries_.size()) break;
+    if (first >= sorted_) break;
     std::size_t least = first;
-    for (std::size_t child = first + 1; child < std::min(first + 4, entries_.size()); ++child) {
+    for (std::size_t child = first + 1; child < std::min(first + 4, sorted_); ++child) {
       if (before(entries_[child], entries_[least])) least = child;
     }
     if (!before(entries_[least], entry)) break;
@@ -73,10 +74,12 @@ void TimerHeap::sift_down(std::size_t index, const Entry& entry) noexcept {
   place(index, entry);
 }
 
-void TimerHeap::add(Timer& timer, TimePoint when) {
-  assert(!timer.scheduled());
-  entries_.emplace_back();
-  sift_up(entries_.size() - 1, {when, next_++, &timer});
+void TimerHeap::settle(TimePoint now) noexcept {
+  while (!settled()) {
+    Entry entry = entries_[sorted_];
+    if (entry.order & kDelay) entry = {later(now, entry.when.time_since_epoch()), entry.order & ~kDelay, entry.timer};
+    sift_up(sorted_++, entry);
+  }
 }
 
 void TimerHeap::remove(Timer& timer) noexcept {
@@ -85,21 +88,24 @@ void TimerHeap::remove(Timer& timer) noexcept {
 
 void TimerHeap::remove_at(std::size_t index) noexcept {
   entries_[index].timer->index_ = Timer::kNowhere;
-  const Entry last = entries_.back();
+  if (index < sorted_) index = take_from_heap(index);
+  if (index + 1 < entries_.size()) place(index, entries_.back());
   entries_.pop_back();
-  if (index == entries_.size()) return;
-  if (index > 0 && before(last, entries_[(index - 1) / 4])) return sift_up(index, last);
-  sift_down(index, last);
 }
 
-// A timer that was added after `ticket`, by one that fired in this turn, waits for the next turn even if it is due.
-Timer* TimerHeap::pop_due(TimePoint now, std::uint64_t ticket) noexcept {
-  if (entries_.empty() || entries_.front().when > now || entries_.front().order >= ticket) return nullptr;
-  return pop();
+// The heap's last goes where it belongs; the place that was its own is free then.
+std::size_t TimerHeap::take_from_heap(std::size_t index) noexcept {
+  const Entry last = entries_[--sorted_];
+  if (index == sorted_) return sorted_;
+  const bool up = index > 0 && before(last, entries_[(index - 1) / 4]);
+  up ? sift_up(index, last) : sift_down(index, last);
+  return sorted_;
 }
+
+Timer* TimerHeap::pop_due(TimePoint now) noexcept { return earliest() <= now ? pop() : nullptr; }
 
 Timer* TimerHeap::pop() noexcept {
-  if (entries_.empty()) return nullptr;
+  if (sorted_ == 0) return nullptr;
   Timer* timer = entries_.front().timer;
   remove_at(0);
   return timer;
@@ -165,7 +171,10 @@ class Moment : public OperationBase {
 }  // namespace
 }  // namespace detail
 
-Future<void> sleep_until(TimePoint when) {
+namespace {
+
+template <class When>
+Future<void> sleep(When when) {
   IOLoop& loop = IOLoop::current();
   if (loop.closed()) return Future<void>::failed(Errc::loop_closed);
   auto* sleep = new detail::Sleep(loop);
@@ -174,6 +183,10 @@ Future<void> sleep_until(TimePoint when) {
   return future;
 }
 
+}  // namespace
+
+Future<void> sleep_until(TimePoint when) { return sleep(when); }
+
 Future<void> moment() {
   detail::Moment callback;
   Future<void> future = callback.get_future();
@@ -181,6 +194,6 @@ Future<void> moment() {
   return future;
 }
 
-Future<void> sleep_for(Duration delay) { return sleep_until(IOLoop::current().after(delay)); }
+Future<void> sleep_for(Duration delay) { return sleep(delay); }
 
 }  // namespace twinloop

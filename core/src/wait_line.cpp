@@ -24,7 +24,7 @@ void Waiting::on_deliver(OperationBase& operation, FutureBase& future) {
 
 bool Waiting::set_deadline(Duration timeout) {
   loop_ = &IOLoop::current();
-  loop_->add_timer(*this, loop_->after(timeout));
+  loop_->add_timer(*this, timeout);
   return scheduled();
 }
 

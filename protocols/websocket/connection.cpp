@@ -414,7 +414,7 @@ Future<void> WebSocketConnection::Impl::close(std::uint16_t code, std::string_vi
   if (ended_) return Future<void>::ready();
   if (!close_sent_) {
     send_close(code, reason);
-    loop_.add_timer(close_timer_, loop_.clock() + close_timeout_);
+    loop_.add_timer(close_timer_, close_timeout_);
   }
   deliver_now();
   message_ready_ = false;

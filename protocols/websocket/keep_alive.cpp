@@ -8,7 +8,7 @@ KeepAlive::KeepAlive(IOLoop& loop, const WebSocketPing& ping, Owner& owner) : lo
   look_after(ping_.interval);
 }
 
-void KeepAlive::look_after(Duration time) { loop_.add_timer(*this, loop_.after(time)); }
+void KeepAlive::look_after(Duration time) { loop_.add_timer(*this, time); }
 
 void KeepAlive::stop() noexcept {
   if (scheduled()) loop_.remove_timer(*this);

@@ -152,7 +152,7 @@ void WebSocketTransport::handle_close() {
     return fail_input(reason_of_close(close.code), close.code);
   }
   input_ended_ = true;
-  if (!close_sent_ && !close_timer_.scheduled()) loop_.add_timer(close_timer_, loop_.clock() + kCloseTimeout);
+  if (!close_sent_ && !close_timer_.scheduled()) loop_.add_timer(close_timer_, kCloseTimeout);
 }
 
 // `code` is what the peer is told; 0 where there is nobody to tell.

@@ -150,8 +150,13 @@ TEST_CASE("the timer heap gives timers by time, then in the order of adding, wha
     timers.push_back(std::make_unique<TestTimer>());
     timers.back()->when = TimePoint(std::chrono::milliseconds(random() % 300));
     heap.add(*timers.back(), timers.back()->when);
+    if (i == 2000) heap.settle(TimePoint{});  // from now on there are both, those in the heap and new ones
+    if (i % 3 == 2) heap.remove(*timers[random() % timers.size()]);
   }
-  for (std::size_t i = 0; i < timers.size(); i += 3) heap.remove(*timers[i]);
+  const std::size_t left = heap.size();
+  CHECK(left < timers.size() - 1000);
+  CHECK_FALSE(heap.settled());
+  heap.settle(TimePoint{});
   TimePoint last = TimePoint::min();
   std::size_t popped = 0;
   while (detail::Timer* timer = heap.pop()) {
@@ -160,7 +165,55 @@ TEST_CASE("the timer heap gives timers by time, then in the order of adding, wha
     last = test->when;
     ++popped;
   }
-  CHECK(popped == timers.size() - (timers.size() + 2) / 3);
+  CHECK(popped == left);
+}
+
+TEST_CASE(
+    "the timer heap counts the delays of new timers from when it sorts them in, equal times in the order of adding") {
+  using std::chrono::milliseconds;
+  detail::TimerHeap heap;
+  TestTimer soon, late, at, same;
+  heap.add(late, milliseconds(20));
+  heap.add(at, TimePoint(milliseconds(115)));
+  heap.add(soon, milliseconds(10));
+  heap.add(same, milliseconds(15));
+  CHECK(heap.earliest() == kNever);
+  heap.settle(TimePoint(milliseconds(100)));
+  CHECK(heap.earliest() == TimePoint(milliseconds(110)));
+  CHECK(heap.pop_due(TimePoint(milliseconds(109))) == nullptr);
+  CHECK(heap.pop_due(TimePoint(milliseconds(110))) == &soon);
+  CHECK(heap.pop() == &at);
+  CHECK(heap.pop() == &same);
+  CHECK(heap.pop() == &late);
+  CHECK(heap.pop() == nullptr);
+}
+
+TEST_CASE("outside of a turn a delay counts from the clock, and one asked for in a run's last turn from there") {
+  auto backend = std::make_unique<testing::ManualBackend>();
+  testing::ManualBackend& clock = *backend;
+  IOLoop loop(std::move(backend));
+  TimePoint fired;
+  const auto fire = [&] {
+    fired = loop.clock();
+    loop.stop();
+  };
+  const TimePoint asked = loop.clock();
+  loop.call_later(10ms, fire);
+  clock.advance(8ms);
+  loop.start();
+  CHECK(fired >= asked + 10ms);
+  CHECK(fired < asked + 11ms);
+
+  loop.add_callback([&] {
+    loop.call_later(10ms, fire);
+    loop.stop();
+  });
+  loop.start();
+  const TimePoint ended = loop.clock();
+  clock.advance(8ms);
+  loop.start();
+  CHECK(fired >= ended + 9ms);
+  CHECK(fired < ended + 11ms);
 }
 
 TEST_CASE("a pending promise and its future allocate nothing") {

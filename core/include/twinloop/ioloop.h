@@ -117,8 +117,8 @@ class IOLoop {
   Timeout call_later(Duration delay, F&& callback, Origin origin = {});
   template <class F>
   Timeout call_at(TimePoint when, F&& callback, Origin origin = {});
-  // Runs it once, not before then; equal times in the order of the calls.  The delay counts from the clock itself, not from the
-  // beginning of the turn.  On a closed loop it is dropped.
+  // Runs it once, not before then; equal times in the order of the calls.  A delay counts from the end of the turn in which it
+  // was asked for (from the clock itself outside of one): work that keeps the loop does not use it up.  On a closed loop it is dropped.
 
   void remove_timeout(Timeout& timeout) noexcept;
   // The callback will not run, also when it is due in this very turn.  Harmless when it has run.
@@ -217,6 +217,7 @@ class IOLoop {
   void add_closer(detail::CloseHook& hook) noexcept { closers_.push_back(hook); }
   // Calls hook.on_loop_close() when the loop closes.
   void add_timer(detail::Timer& timer, TimePoint when) noexcept;
+  void add_timer(detail::Timer& timer, Duration delay) noexcept;
   // Not once it closes: then the timer is not scheduled.
   void remove_timer(detail::Timer& timer) noexcept;
   void count_lingering(int change) noexcept { lingering_ += change; }
@@ -250,7 +251,9 @@ class IOLoop {
   };
 
   void add_fd_handler(int fd, FdWatcher::Handler handler, FdEvents events, const Origin& origin);
-  Timeout schedule(TimePoint when, detail::CallbackTimer& timer) noexcept;
+  template <class When, class F>
+  Timeout schedule(When when, F&& callback, const Origin& origin);
+  static Timeout scheduled(detail::CallbackTimer& timer) noexcept;
   FdWatcher& fd_watcher(int fd, std::string_view what);
   void turn_once(bool may_sleep);
   void run_callbacks();
@@ -259,7 +262,7 @@ class IOLoop {
   void poll(bool may_sleep);
   void look() noexcept;
   bool work_waits() const noexcept;
-  TimePoint next_deadline() const noexcept;
+  TimePoint next_deadline() noexcept;
   bool asks_for_turns() const noexcept;
   void request_turn(TimePoint when);
   void turn_until_stopped();
@@ -332,13 +335,20 @@ Future<void> moment();
 
 template <class F>
 Timeout IOLoop::call_later(Duration delay, F&& callback, Origin origin) {
-  return call_at(after(delay), std::forward<F>(callback), origin);
+  return schedule(delay, std::forward<F>(callback), origin);
 }
 
 template <class F>
 Timeout IOLoop::call_at(TimePoint when, F&& callback, Origin origin) {
+  return schedule(when, std::forward<F>(callback), origin);
+}
+
+template <class When, class F>
+Timeout IOLoop::schedule(When when, F&& callback, const Origin& origin) {
   static_assert(!ReturnsFuture<F>, "this callback is a coroutine and would be cancelled at once: use spawn");
-  return schedule(when, *new detail::CallbackTimer(std::forward<F>(callback), origin));
+  auto& timer = *new detail::CallbackTimer(std::forward<F>(callback), origin);
+  add_timer(timer, when);
+  return scheduled(timer);
 }
 
 template <class F, class... Args>

@@ -5,7 +5,7 @@
 // set, notify and release never run anybody else's code: who is served continues from the ready queue.  Waiting for what is
 // there already completes at once.
 //
-// A timeout given to the operation itself is cheaper than with_timeout around it.  It counts from the clock; zero means until the
+// A timeout given to the operation itself is cheaper than with_timeout around it.  It counts as call_later does; zero means until the
 // loop's next turn.
 //
 // Destroying one under its waiters fails them with Error(cancelled).  None of these may move or be used from another thread.

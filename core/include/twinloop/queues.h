@@ -6,7 +6,7 @@
 // and only its coroutine had not run yet.  (For that moment there may be more than `maxsize` items.)  A put that is done stays done.
 //
 // put and get never run anybody else's code: who is served continues from the ready queue.  A timeout given to the operation
-// itself is cheaper than with_timeout around it.  It counts from the clock; zero means until the loop's next turn.
+// itself is cheaper than with_timeout around it.  It counts as call_later does; zero means until the loop's next turn.
 //
 // Destroying a queue under its waiters fails them with Error(cancelled); gets that were served keep their item.  Nothing here may
 // move or be used from another thread (RemoteLoop posts to one).

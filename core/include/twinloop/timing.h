@@ -12,7 +12,10 @@ namespace detail {
 // The limit that is a point in time.
 class Deadline : private Timer {
  protected:
-  Deadline(IOLoop& loop, TimePoint when) noexcept : loop_(loop) { loop_.add_timer(*this, when); }
+  template <class When>
+  Deadline(IOLoop& loop, When when) noexcept : loop_(loop) {
+    loop_.add_timer(*this, when);
+  }
   ~Deadline() { lift(); }
   void lift() noexcept {
     if (scheduled()) loop_.remove_timer(*this);
@@ -43,8 +46,8 @@ Future<T> with_timeout(Duration timeout, Future<T> work) {
   if (!detail::OperationAccess::pending(work)) return work;
   IOLoop& loop = IOLoop::current();
   if (loop.closed()) return Future<T>::failed(Errc::loop_closed);
-  return detail::Limited<T, detail::Deadline>::start(std::move(work), loop, loop.after(timeout));
+  return detail::Limited<T, detail::Deadline>::start(std::move(work), loop, timeout);
 }
-// The same, counted from the clock itself.  Zero gives the work one turn.
+// The same, counted from the end of the turn, as call_later counts.  Zero gives the work one turn.
 
 }  // namespace twinloop

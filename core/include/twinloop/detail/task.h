@@ -107,7 +107,7 @@ class NamedTask final : public T {
 template <class F, class... Args>
 using TaskOf = CallableTask<std::decay_t<F>, std::decay_t<Args>...>;
 
-// A point in time at which fire() is called.  Intrusive: it knows its place in the heap.
+// A point in time at which fire() is called.  Intrusive: it knows its place among the loop's timers.
 class Timer {
  public:
   Timer() noexcept = default;
@@ -129,22 +129,31 @@ class Timer {
   std::size_t index_ = kNowhere;
 };
 
+// A heap of timers, behind which those that are new stand as they came until settle() sorts them in.  Most limits on work are
+// taken back in the turn that set them: they cost no place in the heap, and no reading of the clock.
 class TimerHeap {
  public:
-  TimePoint earliest() const noexcept { return entries_.empty() ? kNever : entries_.front().when; }
-  bool empty() const noexcept { return entries_.empty(); }
+  TimePoint earliest() const noexcept { return sorted_ == 0 ? kNever : entries_.front().when; }
+  // Of those that are sorted in.
   std::size_t size() const noexcept { return entries_.size(); }
-  void add(Timer& timer, TimePoint when);
+  void add(Timer& timer, TimePoint when) { append(timer, when, next_++); }
+  void add(Timer& timer, Duration delay) { append(timer, TimePoint(delay), next_++ | kDelay); }
   void remove(Timer& timer) noexcept;
-  Timer* pop_due(TimePoint now, std::uint64_t before) noexcept;
-  // The next timer due at `now` that was added before that ticket, taken out; nullptr when there is none.
+
+  bool settled() const noexcept { return sorted_ == entries_.size(); }
+  void settle(TimePoint now) noexcept;
+  // Sorts the new ones in; their delays count from now.
+
+  Timer* pop_due(TimePoint now) noexcept;
+  // The next timer due at `now`, taken out; nullptr when there is none.
   Timer* pop() noexcept;
-  std::uint64_t ticket() const noexcept { return next_; }
+  // Those that are sorted in.
 
  private:
+  static constexpr std::uint64_t kDelay = std::uint64_t{1} << 63;
   struct Entry {
-    TimePoint when;
-    std::uint64_t order;
+    TimePoint when;       // of a new one with kDelay: how long after settle()
+    std::uint64_t order;  // equal times in the order of the calls
     Timer* timer;
   };
   static bool before(const Entry& a, const Entry& b) noexcept {
@@ -153,9 +162,16 @@ class TimerHeap {
   void place(std::size_t index, const Entry& entry) noexcept;
   void sift_up(std::size_t index, const Entry& entry) noexcept;
   void sift_down(std::size_t index, const Entry& entry) noexcept;
+  void append(Timer& timer, TimePoint when, std::uint64_t order) {
+    assert(!timer.scheduled());
+    timer.index_ = entries_.size();
+    entries_.emplace_back(when, order, &timer);
+  }
   void remove_at(std::size_t index) noexcept;
+  std::size_t take_from_heap(std::size_t index) noexcept;
 
   std::vector<Entry> entries_;
+  std::size_t sorted_ = 0;  // how many of them are the heap
   std::uint64_t next_ = 0;
 };
 
