@@ -98,8 +98,9 @@ export class IOStream implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     this.#connection = connection;
     this.closed = runtime
       .start((module, id) => module._twinloop_js_watch_close(id, stream))
-      .then(({ bytes }) => ({
-        reason: decoder.decode(bytes) as ErrorCode,
+      .then(({ bytes }) => decoder.decode(bytes) as ErrorCode, ({ code }: TwinloopError) => code)
+      .then((reason) => ({
+        reason,
         closeCode: connection.code,
         closeReason: connection.reason,
       }));

@@ -1,6 +1,6 @@
 /** Runs a whole twinloop program, built to wasm, with its `stdio:` wired to JavaScript. */
 import { type WebSocketConstructor } from './runtime.js';
-import { compile, instantiateWith, type WasmSource } from './wasm.js';
+import { closeSockets, compile, instantiateWith, type Sockets, type WasmSource } from './wasm.js';
 
 export interface ProgramOptions {
   /** The program's arguments, without its name. */
@@ -29,7 +29,7 @@ export interface Program {
    * Feeds `stdio:`; null is the end of the input. False when 16 MiB wait already, or after the end: nothing was taken then.
    */
   input(data: string | Uint8Array | null): boolean;
-  /** Resolves with the exit status when the program's coroutine ends. */
+  /** Resolves with the exit status when the program's coroutine ends; rejects with what broke the program, a trap say. */
   readonly exited: Promise<number>;
   /**
    * What the loop did so far, as the JSON that Perfetto and chrome://tracing open. Undefined unless the program was started with
@@ -38,7 +38,7 @@ export interface Program {
   trace(): string | undefined;
 }
 
-interface Host {
+interface Host extends Sockets {
   input?: (bytes: Uint8Array | null) => boolean;
   requestTrace?: () => void;
 }
@@ -51,7 +51,18 @@ export async function runProgram(glue: GlueFactory | string | URL, options: Prog
   const wasm = await compile(source, 'pass runProgram(…, { wasm }) with its address or its bytes');
   const encoder = new TextEncoder();
   let resolveExit!: (status: number) => void;
-  const exited = new Promise<number>((resolve) => (resolveExit = resolve));
+  let rejectExit!: (cause: unknown) => void;
+  const exited = new Promise<number>((resolve, reject) => {
+    resolveExit = resolve;
+    rejectExit = reject;
+  });
+  exited.catch(() => undefined); // the host has heard of it already
+  let broken = false;
+  const breakDown = (cause: unknown): void => {
+    broken = true;
+    closeSockets(host);
+    rejectExit(cause);
+  };
   const exit = (status: number): void => {
     resolveExit(status);
     options.onExit?.(status);
@@ -66,17 +77,17 @@ export async function runProgram(glue: GlueFactory | string | URL, options: Prog
     if (options[name] !== undefined) host[name] = options[name];
   }
   await new Promise<object>((resolve, reject) => {
-    const module = { arguments: options.args ?? [], twinloop: host, instantiateWasm: instantiateWith(wasm, reject) };
+    const module = { arguments: options.args ?? [], twinloop: host, instantiateWasm: instantiateWith(wasm, reject, breakDown) };
     factory(module).then(resolve, reject);
   });
   return {
     exited,
     trace: () => {
       saved = undefined;
-      host.requestTrace?.();
+      if (!broken) host.requestTrace?.();
       return saved;
     },
-    input: (data) => host.input?.(typeof data === 'string' ? encoder.encode(data) : data) ?? false,
+    input: (data) => !broken && (host.input?.(typeof data === 'string' ? encoder.encode(data) : data) ?? false),
   };
 }
 

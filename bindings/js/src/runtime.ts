@@ -1,6 +1,6 @@
 // Loads the wasm module and turns its numbered operations into promises.
 import { type Connection, type ErrorCode, makeError } from './errors.js';
-import { compile, instantiateWith, type WasmSource } from './wasm.js';
+import { closeSockets, compile, instantiateWith, type Sockets, type WasmSource } from './wasm.js';
 
 export type WebSocketConstructor = new (url: string, protocols?: string | string[]) => object;
 
@@ -29,7 +29,7 @@ export interface Settled {
 }
 
 /** What `Module.twinloop` is to the module: see backends/browser/glue.cpp. */
-interface Host {
+interface Host extends Sockets {
   settle(operation: number, status: number, bytes: Uint8Array<ArrayBuffer>, number: number): void;
   WebSocket?: WebSocketConstructor;
   /** The connection that a call to connect is making right now. */
@@ -59,6 +59,7 @@ export class Runtime {
   private readonly host: Host = { settle: (...result) => this.settle(...result) };
   private next = 1;
   private module!: Exports;
+  private broken: string | undefined;
 
   static async load(options: InitOptions): Promise<Runtime> {
     const runtime = new Runtime();
@@ -67,7 +68,8 @@ export class Runtime {
     const { default: createTwinloop } = await import('./module.js');
     if (options.WebSocket) runtime.host.WebSocket = options.WebSocket;
     runtime.module = await new Promise<Exports>((resolve, reject) => {
-      const created = createTwinloop({ instantiateWasm: instantiateWith(wasm, reject), twinloop: runtime.host });
+      const broken = (cause: unknown): void => runtime.break(cause);
+      const created = createTwinloop({ instantiateWasm: instantiateWith(wasm, reject, broken), twinloop: runtime.host });
       created.then((module) => resolve(module as Exports), reject);
     });
     runtime.module._twinloop_js_start();
@@ -84,10 +86,23 @@ export class Runtime {
     operation.reject(makeError(code as ErrorCode, message.join('\n'), operation.connection));
   }
 
+  /** Nothing in the module can be relied on any more: all who wait are told, whoever asks later, too, and connect() loads another. */
+  private break(cause: unknown): void {
+    this.broken = `the module failed: ${String(cause)}`;
+    shared = undefined;
+    closeSockets(this.host);
+    for (const { reject, connection, unwatch } of this.operations.values()) {
+      unwatch();
+      reject(makeError('loop_closed', this.broken, connection));
+    }
+    this.operations.clear();
+  }
+
   /** Starts an operation. An abort withdraws it: the promise rejects with the signal's reason and no byte is lost. */
   start(call: (module: Exports, id: number) => void, limits: OperationLimits = {}): Promise<Settled> {
     const { signal, connection, timeout } = limits;
     if (signal?.aborted) return Promise.reject(signal.reason as unknown);
+    if (this.broken !== undefined) return Promise.reject(makeError('loop_closed', this.broken, connection));
     return new Promise<Settled>((resolve, reject) => {
       const id = this.next++;
       const withdraw = (reason: unknown): void => {
@@ -128,7 +143,7 @@ export class Runtime {
   }
 
   close(stream: number, hard: boolean): void {
-    this.module._twinloop_js_close(stream, hard ? 1 : 0);
+    if (this.broken === undefined) this.module._twinloop_js_close(stream, hard ? 1 : 0);
   }
 }
 

@@ -41,10 +41,37 @@ export async function compile(source: WasmSource, remedy: string): Promise<WebAs
   }
 }
 
-/** For `instantiateWasm`. */
-export function instantiateWith(module: WebAssembly.Module, fail: (reason: unknown) => void) {
+/** What the glue keeps in `Module.twinloop` of a module that runs. */
+export interface Sockets {
+  sockets?: Record<string, { socket: { close(): void } }>;
+}
+
+/** Of a module that is broken: their other ends are told, and it hears nothing of them. */
+export function closeSockets(host: Sockets): void {
+  const { sockets = {} } = host;
+  host.sockets = {};
+  for (const { socket } of Object.values(sockets)) socket.close();
+}
+
+/** For `instantiateWasm`. `broken` hears what came out of a call instead of its end: a trap, or an abort for want of memory. */
+export function instantiateWith(module: WebAssembly.Module, fail: (reason: unknown) => void, broken: (cause: unknown) => void) {
   return (imports: WebAssembly.Imports, done: (instance: WebAssembly.Instance, module: WebAssembly.Module) => void): object => {
-    WebAssembly.instantiate(module, imports).then((instance) => done(instance, module), fail);
+    WebAssembly.instantiate(module, imports).then((instance) => done({ exports: guarded(instance.exports, broken) }, module), fail);
     return {};
   };
+}
+
+function guarded(exports: WebAssembly.Exports, broken: (cause: unknown) => void): WebAssembly.Exports {
+  const guard = (call: WebAssembly.ExportValue): WebAssembly.ExportValue =>
+    typeof call !== 'function'
+      ? call
+      : (...args: unknown[]): unknown => {
+          try {
+            return call(...args) as unknown;
+          } catch (cause) {
+            broken(cause);
+            throw cause;
+          }
+        };
+  return Object.fromEntries(Object.entries(exports).map(([name, value]) => [name, guard(value)]));
 }

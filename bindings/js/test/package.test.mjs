@@ -53,6 +53,38 @@ test('a wasm that is not there is an error with the address that was tried', asy
   await twinloop.init({ WebSocket });  // and a failed init can be tried again
 });
 
+test('a module that traps fails whatever waits and whatever is asked of it later, and the next connect loads another', async () => {
+  await writeFile(join(installed.folder, 'trap.mjs'), `
+    import WebSocket from 'ws';
+    const { instantiate } = WebAssembly;
+    let trap = false;
+    WebAssembly.instantiate = async (...args) => {
+      const { exports } = await instantiate(...args);
+      const trapping = (call) => (...given) => {
+        if (trap) throw new WebAssembly.RuntimeError('unreachable');
+        return call(...given);
+      };
+      const calls = Object.entries(exports).filter(([, value]) => typeof value === 'function');
+      return { exports: { ...exports, ...Object.fromEntries(calls.map(([name, call]) => [name, trapping(call)])) } };
+    };
+    const { connect, init } = await import('twinloop');
+    await init({ WebSocket });
+    const stream = await connect(process.argv[2], { WebSocket });
+    const waits = stream.readSome();
+    trap = true;
+    const told = await Promise.allSettled([waits, stream.write('x'), stream.readSome()]);
+    for (const { reason } of told) console.log(reason.name, reason.code, /unreachable/.test(reason.message));
+    stream.close();
+    trap = false;
+    const next = await connect(process.argv[2], { WebSocket });
+    await next.write('again\\n');
+    console.log(new TextDecoder().decode(await next.readUntil('\\n')));
+    next.close();
+    process.exit();`);
+  const { stdout } = await run(process.execPath, ['trap.mjs', echo.url], { cwd: installed.folder });
+  assert.equal(stdout, 'StreamClosedError loop_closed true\n'.repeat(3) + 'again\n\n');
+});
+
 test('the tarball holds what a user needs and nothing else', () => {
   const dist = ['errors', 'index', 'node', 'program', 'program-node', 'runtime', 'wasm'].flatMap((name) => [`dist/${name}.d.ts`, `dist/${name}.js`]);
   assert.deepEqual(installed.files, ['LICENSE', 'README.md', 'package.json', 'dist/module.js', 'dist/module.wasm', ...dist].sort());

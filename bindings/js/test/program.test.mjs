@@ -1,13 +1,13 @@
 // Whole C++ programs under runProgram of the packed package.
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { cp } from 'node:fs/promises';
+import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { WebSocket, WebSocketServer } from 'ws';
 import { once } from 'node:events';
-import { here, installPackage } from './support.mjs';
+import { here, installPackage, run as execute } from './support.mjs';
 
 const wasmFolder = process.env.TWINLOOP_WASM_BIN_DIR ?? join(here, '../../build/wasm/bin');
 const missing = existsSync(join(wasmFolder, 'chat_client.wasm')) ? false : `no chat_client.wasm in ${wasmFolder}`;
@@ -136,6 +136,46 @@ test('an output that is not ready makes the program wait', { skip: missing }, as
   assert.equal(status, 0);
   await shown;  // a program's last words may come behind its exit
   assert.equal(output, 'name ada\nsay one\nsay two\nsay three\nbye\n');
+});
+
+test('a program that traps rejects `exited`, closes its connections, and takes no more input', { skip: missing }, async () => {
+  let heard;
+  let resolveClosed;
+  const closed = new Promise((resolve) => (resolveClosed = resolve));
+  behave = (socket) => {
+    socket.on('message', (data) => (heard ??= String(data)));
+    socket.on('close', resolveClosed);
+    socket.send(Buffer.from('welcome\n'));
+  };
+  await writeFile(join(installed.folder, 'trap.mjs'), `
+    import { WebSocket } from 'ws';
+    import { runProgram } from 'twinloop/program';
+    process.on('uncaughtException', () => {});
+    const { instantiate } = WebAssembly;
+    let trap = false;
+    WebAssembly.instantiate = async (...args) => {
+      const { exports } = await instantiate(...args);
+      const trapping = (call) => (...given) => {
+        if (trap) throw new WebAssembly.RuntimeError('unreachable');
+        return call(...given);
+      };
+      const calls = Object.entries(exports).filter(([, value]) => typeof value === 'function');
+      return { exports: { ...exports, ...Object.fromEntries(calls.map(([name, call]) => [name, trapping(call)])) } };
+    };
+    let welcome;
+    const welcomed = new Promise((resolve) => (welcome = resolve));
+    const program = await runProgram(process.argv[2], { args: [process.argv[3], 'ada'], WebSocket, output: () => welcome() });
+    await welcomed;
+    trap = true;
+    try {
+      program.input('hello\\n');
+    } catch {}
+    await program.exited.catch((cause) => console.log(cause.name, cause.message));
+    console.log(program.input('more\\n'), program.trace());`);
+  const { stdout } = await execute(process.execPath, ['trap.mjs', String(glue), url], { cwd: installed.folder });
+  assert.equal(stdout, 'RuntimeError unreachable\nfalse undefined\n');
+  await closed;
+  assert.equal(heard, 'name ada\n');
 });
 
 test('the glue can be given as a function, with the wasm beside it named', { skip: missing }, async () => {
