@@ -201,10 +201,12 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   std::string address(Transport::End end) const { return transport_ ? transport_->address(end) : std::string(); }
   int native_handle() const noexcept { return transport_ ? transport_->native_handle() : -1; }
   const TlsSession* tls() const noexcept { return transport_ ? transport_->tls() : nullptr; }
+  const WebSocketSession* websocket() const noexcept { return transport_ ? transport_->websocket() : nullptr; }
 
   void on_ready(bool readable, bool writable) override;
   void on_peer_end() override;
   void on_failure(std::error_code error) override;
+  std::size_t unread() const noexcept override { return buffered(); }
 
   void send_output();
   void copy_lent(const LentWrite& write);
