@@ -28,6 +28,7 @@ Future<void> finish_stream(detail::StreamImpl& stream, Duration deadline) {
   if (!ended.ok()) co_await detail::Fail(ended.failure());
 }
 
+constexpr std::size_t kMuch = 32 * 1024;  // a piece of that size has more behind it
 constexpr std::size_t kLeastStep = 64 * 1024;
 constexpr std::size_t kLongestStep = 1024 * 1024;
 
@@ -44,7 +45,7 @@ Future<std::uint64_t> pump(IOStream& from, IOStream& to) {
     const Result<void> written = co_await as_result(to.write_borrowed(*bytes));
     if (!written.ok()) co_return written.failure();
     moved += bytes->size();
-    if (!from.impl_->has_more_behind(bytes->size())) continue;
+    if (bytes->size() < kMuch) continue;
     moved += from.impl_->move_to(*to.impl_, step);
     step = to.unsent() > 0 ? kLeastStep : std::min(2 * step, kLongestStep);
   }

@@ -176,8 +176,6 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   std::size_t move_to(StreamImpl& to, std::size_t most);
   // Bytes that have arrived and are not here yet, as far as the platform can, without waiting.  What `to` has no room for it has
   // accepted.
-  bool has_more_behind(std::size_t piece) const noexcept;
-  // Whether a piece of that size, which was all there was here, is probably not the last that has come.
   IoResult send_file(OpenFile& file, std::uint64_t offset, std::size_t most);
   // As Transport::write_file(), once all that was accepted before has left; would_block until then.
   Future<void> may_send();

@@ -9,7 +9,6 @@ namespace twinloop::detail {
 namespace {
 
 constexpr unsigned kChunksPerNotice = 16;  // then the other streams have their turn
-constexpr std::size_t kMuch = 32 * 1024;   // a piece of that size has more behind it
 
 std::string_view without_line_end(std::string_view line) noexcept {
   if (line.ends_with('\n')) line.remove_suffix(1);
@@ -272,12 +271,6 @@ bool StreamImpl::receive_once(std::size_t limit) {
 void StreamImpl::receive_all() {
   const std::size_t limit = options_->max_buffer_size();
   while (!is_closed() && !input_exhausted_ && input_.size() < limit && receive_once(limit)) settle_read();
-}
-
-// A piece that was read ahead is as large as that may be, and what came after it has had to wait.
-bool StreamImpl::has_more_behind(std::size_t piece) const noexcept {
-  const bool cut_short = reads_ahead_ && piece > 0 && piece == most_ahead();
-  return piece >= kMuch || cut_short;
 }
 
 std::size_t StreamImpl::move_to(StreamImpl& to, std::size_t most) {
