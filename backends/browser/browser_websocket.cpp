@@ -117,7 +117,7 @@ int BrowserWebSocket::on_event(int event, int code) {
   }
   arrange();
   loop_.arrange_turn();
-  return static_cast<int>(std::min(most_input_ - (listener_ != nullptr ? listener_->unread() : 0), kMaxHeld));
+  return static_cast<int>(std::min(most_input_ - (listener_ != nullptr ? listener_->buffered() : 0), kMaxHeld));
 }
 
 void BrowserWebSocket::fail(int code) {

@@ -55,7 +55,7 @@ class TransportListener {
   virtual void on_failure(std::error_code error) = 0;
   // The transport is broken.  Bytes received before may still be read.
 
-  virtual std::size_t unread() const noexcept { return 0; }
+  virtual std::size_t buffered() const noexcept { return 0; }
   // Bytes that were read from the transport and that nobody has taken yet.  A transport that cannot slow its peer down (a browser's
   // WebSocket) counts them among those it may still hold.
 
