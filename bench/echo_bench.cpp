@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 
 #include "bench/echo/load.h"
@@ -56,6 +57,41 @@ std::vector<Server> servers() {
   }
   if (runs("node --version")) all.push_back({"Node", {"node", sources + "/node_server.mjs"}, false});
   if (runs("python3 -c 'import tornado'")) all.push_back({"Tornado", {"python3", sources + "/tornado_server.py"}});
+  return all;
+}
+
+// The certificate and its key, in files that go with the program.
+class Certificate {
+ public:
+  Certificate() {
+    if (::mkdtemp(folder_.data()) == nullptr) std::exit(2);
+    made_ = runs("openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=localhost -keyout " +
+                 key() + " -out " + file());
+  }
+  Certificate(const Certificate&) = delete;
+  Certificate& operator=(const Certificate&) = delete;
+  ~Certificate() { std::filesystem::remove_all(folder_); }
+
+  bool made() const noexcept { return made_; }
+  std::string file() const { return folder_ + "/cert.pem"; }
+  std::string key() const { return folder_ + "/key.pem"; }
+
+ private:
+  std::string folder_ = (std::filesystem::temp_directory_path() / "twinloop-bench-XXXXXX").string();
+  bool made_ = false;
+};
+
+// Under the names of those without TLS: the same columns.
+std::vector<Server> tls_servers(const Certificate& certificate) {
+  const std::string programs = TWINLOOP_BENCH_PROGRAMS, sources = TWINLOOP_BENCH_SOURCES;
+  if (!certificate.made() || !exists(programs + "/tls_echo")) return {};
+  const std::string file = certificate.file(), key = certificate.key();
+  std::vector<Server> all{
+      {"twinloop",
+       {programs + "/tls_echo", "--backend", "epoll", "--certificate", file, "--key", key, "tls://127.0.0.1:0"}},
+      {"raw epoll", {programs + "/echo_raw_tls", file, key}}};
+  if (runs("node --version"))
+    all.push_back({"Node", {"node", sources + "/node_server.mjs", "--tls", file, key}, false});
   return all;
 }
 
@@ -116,6 +152,7 @@ void add_scenario(Suite& suite, const std::vector<Server>& all, const Scenario& 
   add(
       suite, all, {{of + "system calls", "1/message"}},
       [=](const Server& server) { return counted(server, scenario, false, calls); }, single, How::own_process);
+  if (scenario.plan.tls) return;  // single-stepping through OpenSSL takes minutes
   // Single-stepped: each connection has a turn, and that is enough where there are many.
   const std::size_t round = scenario.plan.connections * scenario.plan.depth;
   const std::size_t steps = round * suite.count(std::max<std::size_t>(1, 256 / round), 1);
@@ -172,6 +209,11 @@ int main(int argc, char** argv) {
     scenarios.push_back({"16 KiB on 64 connections", {.connections = 64, .message = 16 * 1024}});
   }
   for (const Scenario& scenario : scenarios) add_scenario(suite, all, scenario);
+  const Certificate certificate;
+  const std::vector<Server> secure = tls_servers(certificate);
+  if (!secure.empty()) {
+    add_scenario(suite, secure, {"64 B on 64 connections over TLS", {.connections = suite.count(64, 2), .tls = true}});
+  }
   add_churn(suite, all);
   add_idle(suite, all);
   return suite.run();

@@ -10,6 +10,7 @@
 #include "protocols/tls/session_cache.h"
 #include "tls_streams.h"
 #include "twinloop/timing.h"
+#include "twinloop/websocket.h"
 
 using namespace std::chrono_literals;
 using namespace twinloop;
@@ -356,5 +357,24 @@ TEST_CASE("start_tls: tls goes over tls") {
     Ends inner =
         co_await shake_hands(std::move(outer), TlsClientContext(client_options()), TlsServerContext(server_options()));
     co_await exchange(inner, 100'000);
+  });
+}
+
+TEST_CASE("start_tls: tls goes over a WebSocket, and tells of both") {
+  run([]() -> Future<void> {
+    Ends below = make_pipe();
+    const Url url = Url::parse("ws://localhost/inner").value();
+    const ConnectOptions connecting;
+    const ListenOptions listening;
+    Future<IOStream> upgrading = connect_websocket(std::move(below.client), url, connecting);
+    RequestHead head = co_await read_request_head(below.server);
+    IOStream server = co_await accept_websocket(std::move(below.server), std::move(head), listening);
+    IOStream client = co_await std::move(upgrading);
+    Ends ends = co_await shake_hands(Ends(std::move(client), std::move(server)), TlsClientContext(client_options()),
+                                     TlsServerContext(server_options()));
+    REQUIRE(ends.server.websocket() != nullptr);
+    CHECK(ends.server.websocket()->target() == "/inner");
+    CHECK(ends.server.tls()->server_name() == "localhost");
+    co_await exchange(ends, 100'000);
   });
 }

@@ -28,6 +28,28 @@ std::vector<std::size_t> record_sizes(std::string_view bytes) {
   return sizes;
 }
 
+// A carrier that counts what is taken from it.
+class Counting final : public Transport {
+ public:
+  Counting(std::unique_ptr<Transport> below, std::shared_ptr<std::size_t> taken)
+      : below_(std::move(below)), taken_(std::move(taken)) {}
+
+  IoResult read(Bytes into) override {
+    const IoResult result = below_->read(into);
+    *taken_ += result.count;
+    return result;
+  }
+  IoResult write(std::span<const ConstBytes> pieces) override { return below_->write(pieces); }
+  IoResult shutdown_write() override { return below_->shutdown_write(); }
+  void close(std::error_code reason) noexcept override { below_->close(reason); }
+  void want(bool read, bool write) override { below_->want(read, write); }
+  void set_listener(TransportListener* listener) noexcept override { below_->set_listener(listener); }
+
+ private:
+  std::unique_ptr<Transport> below_;
+  std::shared_ptr<std::size_t> taken_;  // it may linger
+};
+
 }  // namespace
 
 // ---- bytes
@@ -112,6 +134,38 @@ TEST_CASE("tls: a peer that does not read is given no more than the carrier take
     const std::string received = co_await ends.server.read_bytes(taken);
     CHECK(received.size() == taken);
     CHECK(transport->pending_output() == 0);
+  });
+}
+
+TEST_CASE(
+    "tls: a peer that does not stop gets rid of two records more than max_buffer_size, or read_ahead while nobody "
+    "reads") {
+  run([]() -> Future<void> {
+    constexpr std::size_t kMost = 50'000;
+    constexpr std::size_t kReadAhead = 5'000;
+    constexpr std::size_t kTwoRecords = 33 * 1024;
+    for (const bool asked : {false, true}) {
+      const auto taken = std::make_shared<std::size_t>(0);
+      auto [a, b] = make_pair_transports();
+      Ends below(IOStream(std::move(a)), IOStream(std::make_unique<Counting>(std::move(b), taken)));
+      Future<IOStream> accepting = start_tls(std::move(below.server), TlsServerContext(server_options()),
+                                             StreamOptions().max_buffer_size(kMost).read_ahead(kReadAhead));
+      IOStream client = co_await start_tls(std::move(below.client), TlsClientContext(client_options()), "localhost");
+      IOStream server = co_await std::move(accepting);
+      const std::size_t before = *taken;
+      client.write(std::string(1'000'000, 'x')).ignore();
+      Future<std::string> line;
+      if (asked) line = server.read_until("\n");
+      std::size_t held = 0;  // what a closed stream discards is not
+      for (int turn = 0; turn < 100 && !server.is_closed(); ++turn) {
+        held = *taken - before;
+        co_await moment();
+      }
+      CHECK(server.is_closed() == asked);
+      CHECK(held > 16'384);
+      CHECK(held <= (asked ? kMost : kReadAhead) + kTwoRecords);
+      if (asked) co_await twinloop::testing::expect_failure(std::move(line), Errc::overflow);
+    }
   });
 }
 

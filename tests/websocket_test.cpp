@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "protocols/websocket/handshake.h"
 #include "protocols/websocket/websocket_transport.h"
 #include "twinloop/net.h"
 #include "twinloop/testing.h"
@@ -25,7 +26,7 @@ namespace {
 
 IOStream websocket(std::unique_ptr<Transport> lower, Role role, bool in_band_end = false) {
   WebSocketSetup setup(role);
-  setup.in_band_end = in_band_end;
+  if (in_band_end) setup.session = WebSocketSession(kStreamProtocol);
   setup.description = "ws://test";
   return IOStream(std::make_unique<WebSocketTransport>(std::move(lower), std::move(setup)));
 }
@@ -445,7 +446,7 @@ TEST_CASE("a stream that fails by itself tells the peer why, behind what it had 
         auto [a, b] = make_pair_transports();
         IOStream client(std::move(a));
         WebSocketSetup setup(Role::server);
-        setup.in_band_end = in_band_end;
+        if (in_band_end) setup.session = WebSocketSession(kStreamProtocol);
         const StreamOptions options = StreamOptions().max_buffer_size(static_cast<std::size_t>(limit));
         IOStream server(std::make_unique<WebSocketTransport>(std::move(b), std::move(setup)), options);
         co_await client.write(frame(0x82, std::string(200, 'x')) + close_frame(1000));

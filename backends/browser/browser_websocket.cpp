@@ -75,8 +75,8 @@ Future<void> BrowserWebSocket::open(const ConnectOptions& options) {
   }
   std::string protocols;
   for (const std::string& protocol : options.protocols) protocols.append(protocols.empty() ? "" : ",").append(protocol);
-  const int limit = static_cast<int>(std::min(options.stream.max_buffer_size(), kMaxHeld));
-  const int opened = host::open_socket(this, url_.c_str(), protocols.c_str(), limit);
+  most_input_ = options.stream.max_buffer_size();
+  const int opened = host::open_socket(this, url_.c_str(), protocols.c_str());
   if (opened == host::kNoWebSocket) {
     return Future<void>::failed(
         refusal(Errc::not_supported,
@@ -92,10 +92,11 @@ Future<void> BrowserWebSocket::open(const ConnectOptions& options) {
   return opening_.get_future();
 }
 
-void BrowserWebSocket::on_event(int event, int code) {
+int BrowserWebSocket::on_event(int event, int code) {
   switch (event) {
     case kOpened:
       open_ = true;
+      can_end_ = code != 0;
       opening_.set_value();
       break;
     case kInputEnded:
@@ -116,16 +117,18 @@ void BrowserWebSocket::on_event(int event, int code) {
   }
   arrange();
   loop_.arrange_turn();
+  return static_cast<int>(std::min(most_input_ - (listener_ != nullptr ? listener_->buffered() : 0), kMaxHeld));
 }
 
 void BrowserWebSocket::fail(int code) {
   closed_ = true;
   failure_ = reason_for(code);
-  const std::string closing = "close code " + std::to_string(code);
+  std::string closing = "close code " + std::to_string(code);
+  if (!open_ || code == 1006) closing.append("; ").append(open_ ? kWhyBroken : kWhyNotOpened);
   if (!open_) {
-    opening_.set_error(refusal(Errc::refused, closing + "; " + kWhyNotOpened));
+    opening_.set_error(refusal(Errc::refused, closing));
   } else {
-    log(LogLevel::info, url_ + ": " + closing + (code == 1006 ? std::string("; ") + kWhyBroken : std::string()));
+    log(LogLevel::info, url_ + ": " + closing);
   }
 }
 
@@ -166,7 +169,7 @@ std::size_t BrowserWebSocket::pending_input() const noexcept {
 
 IoResult BrowserWebSocket::shutdown_write() {
   if (socket_ == 0) return IoResult::failed(Errc::local);
-  if (!host::speaks_stream_protocol(socket_)) return IoResult::not_supported();
+  if (!can_end_) return IoResult::not_supported();
   if (!std::exchange(output_ended_, true)) host::send_to_socket(socket_, nullptr, 0);
   return IoResult::done();
 }

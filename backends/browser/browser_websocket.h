@@ -28,8 +28,8 @@ class BrowserWebSocket final : public Transport, public TurnHook, public Timer {
   bool reports_end_early() const noexcept override { return true; }
   std::string description() const override { return url_; }
 
-  void on_event(int event, int code);
-  // From the host.
+  int on_event(int event, int code);
+  // From the host.  Gives how many bytes may be held there unread.
 
  private:
   void on_turn() override;
@@ -43,14 +43,16 @@ class BrowserWebSocket final : public Transport, public TurnHook, public Timer {
 
   IOLoop& loop_;
   std::string url_;
-  int socket_ = 0;  // 0 once closed
+  int socket_ = 0;              // 0 once closed
+  std::size_t most_input_ = 0;  // here and above
   Promise<void> opening_;
   TransportListener* listener_ = nullptr;
   std::error_code failure_;
   Duration next_poll_{};
-  bool open_ = false;    // the handshake is over
-  bool ended_ = false;   // the peer ended its sending side
-  bool closed_ = false;  // no more can be sent
+  bool open_ = false;     // the handshake is over
+  bool can_end_ = false;  // in-band: `twinloop.stream` was agreed
+  bool ended_ = false;    // the peer ended its sending side
+  bool closed_ = false;   // no more can be sent
   bool output_ended_ = false;
   bool end_told_ = false;
   bool failure_told_ = false;

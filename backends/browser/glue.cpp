@@ -91,9 +91,9 @@ EM_JS(void, twinloop_request_turn, (double delay), {
   }
 });
 
-// Events: 1 open, 2 bytes came, 3 closed with that code, 4 closed by us for what the peer sent (the code says what), 5 the peer
-// ended its sending side in-band.
-EM_JS(int, twinloop_open_socket, (void* self, const char* url, const char* protocols, int limit), {
+// Events: 1 open (with 1 where `twinloop.stream` was agreed), 2 bytes came, 3 closed with that code, 4 closed by us for what the peer
+// sent (the code says what), 5 the peer ended its sending side in-band, 6 the question how much may be held here.
+EM_JS(int, twinloop_open_socket, (void* self, const char* url, const char* protocols), {
   var host = Module['twinloop'];
   var given = host['connecting'] || {};
   var offered = UTF8ToString(protocols);
@@ -111,7 +111,7 @@ EM_JS(int, twinloop_open_socket, (void* self, const char* url, const char* proto
   var id = host['nextSocket']++;
   host['sockets'][id] = entry;
   var tell = function(event, code) {
-    if (host['sockets'][id] === entry) _twinloop_socket_event(self, event, code);
+    if (host['sockets'][id] === entry) return _twinloop_socket_event(self, event, code);
   };
   var report = function(code, reason) {
     given['code'] = code;
@@ -124,7 +124,7 @@ EM_JS(int, twinloop_open_socket, (void* self, const char* url, const char* proto
     try { socket.close(code); } catch (error) {}
     tell(4, event);
   };
-  socket.onopen = function() { tell(1, 0); };
+  socket.onopen = function() { tell(1, socket.protocol === 'twinloop.stream'); };
   socket.onerror = function() {};
   socket.onclose = function(event) {
     report(event.code || 1006, String(event.reason || ""));
@@ -137,7 +137,7 @@ EM_JS(int, twinloop_open_socket, (void* self, const char* url, const char* proto
       if (socket.protocol === 'twinloop.stream') tell(5, 0);
       return;
     }
-    if (entry['held'] + bytes.length > limit) return give_up(3009, 3009);
+    if (entry['held'] + bytes.length > tell(6, 0)) return give_up(3009, 3009);
     entry['chunks'].push(bytes);
     entry['held'] += bytes.length;
     tell(2, 0);
@@ -172,14 +172,6 @@ EM_JS(int, twinloop_buffered_by_socket, (int id), {
     return socket.readyState === 1 ? Math.min(socket.bufferedAmount, 0x7fffffff) : -1;
   } catch (error) {
     return -1;
-  }
-});
-
-EM_JS(int, twinloop_socket_has_stream_protocol, (int id), {
-  try {
-    return Module['twinloop']['sockets'][id]['socket'].protocol === 'twinloop.stream' ? 1 : 0;
-  } catch (error) {
-    return 0;
   }
 });
 
@@ -321,15 +313,14 @@ namespace twinloop::detail::host {
 void start() { twinloop_start(); }
 double now() { return twinloop_now(); }
 void request_turn(double delay) { twinloop_request_turn(delay); }
-int open_socket(BrowserWebSocket* self, const char* url, const char* protocols, int limit) {
-  return twinloop_open_socket(self, url, protocols, limit);
+int open_socket(BrowserWebSocket* self, const char* url, const char* protocols) {
+  return twinloop_open_socket(self, url, protocols);
 }
 void problem(char* into, int size) { twinloop_problem(into, size); }
 int read_socket(int socket, char* into, int size) { return twinloop_read_socket(socket, into, size); }
 int held_by_socket(int socket) { return twinloop_held_by_socket(socket); }
 int send_to_socket(int socket, const char* bytes, int size) { return twinloop_send_to_socket(socket, bytes, size); }
 int buffered_by_socket(int socket) { return twinloop_buffered_by_socket(socket); }
-bool speaks_stream_protocol(int socket) { return twinloop_socket_has_stream_protocol(socket) != 0; }
 void close_socket(int socket, int code) { twinloop_close_socket(socket, code); }
 void watch_input(BrowserStdio* self) { twinloop_watch_input(self); }
 int read_input(char* into, int size) { return twinloop_read_input(into, size); }
@@ -354,9 +345,9 @@ extern "C" {
 
 EMSCRIPTEN_KEEPALIVE void twinloop_turn() noexcept { twinloop::detail::BrowserBackend::turn(); }
 
-EMSCRIPTEN_KEEPALIVE void twinloop_socket_event(twinloop::detail::BrowserWebSocket* socket, int event,
-                                                int code) noexcept {
-  socket->on_event(event, code);
+EMSCRIPTEN_KEEPALIVE int twinloop_socket_event(twinloop::detail::BrowserWebSocket* socket, int event,
+                                               int code) noexcept {
+  return socket->on_event(event, code);
 }
 
 #if TWINLOOP_INSPECTION

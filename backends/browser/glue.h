@@ -24,8 +24,8 @@ void request_turn(double delay);
 // Calls IOLoop::turn() after `delay` milliseconds; 0: as soon as the host can; negative: not at all.
 
 enum OpenError { kNoWebSocket = -1, kRefused = -2, kSyntax = -3 };
-int open_socket(BrowserWebSocket* self, const char* url, const char* protocols, int limit);
-// A handle, or an OpenError.  `protocols` are separated by commas.  More than `limit` bytes held unread close it with 3009.
+int open_socket(BrowserWebSocket* self, const char* url, const char* protocols);
+// A handle, or an OpenError.  `protocols` are separated by commas.  Bytes beyond those that on_event() allows close it with 3009.
 void problem(char* into, int size);
 // What the host said when it refused.
 
@@ -36,7 +36,6 @@ int send_to_socket(int socket, const char* bytes, int size);
 // 0, or negative when the host refused.
 int buffered_by_socket(int socket);
 // Bytes that the host has not sent yet; negative when it takes no more.
-bool speaks_stream_protocol(int socket);
 void close_socket(int socket, int code);
 // Forgets it; the host delivers what it buffered.
 

@@ -14,7 +14,7 @@
 #include "backends/posix/datagrams.h"
 #include "backends/posix/errno_code.h"
 #include "backends/posix/fd_transport.h"
-#include "backends/posix/pipe_transport.h"
+#include "backends/posix/pipe_pair_transport.h"
 #include "backends/posix/socket.h"
 #include "backends/posix/stdio_transport.h"
 #include "twinloop/ioloop.h"
@@ -92,12 +92,12 @@ bool is_pipe(int fd) noexcept {
   return ::fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
 }
 
-int number_in(const std::string& what, const Url& url) {
+int number_in(const std::string& what, std::string_view text) {
   int fd = -1;
-  const char* end = url.path.data() + url.path.size();
-  const auto [rest, error] = std::from_chars(url.path.data(), end, fd);
-  if (error != std::errc() || rest != end || fd < 0) throw Error(Errc::invalid_url, what + ": write fd:NUMBER");
-  return fd;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, fd);
+  if (error == std::errc() && rest == end && fd >= 0) return fd;
+  throw Error(Errc::invalid_url, what + ": write fd:NUMBER, or to connect two pipes fd:NUMBER,NUMBER");
 }
 
 // From here on it is ours, and will be closed.
@@ -115,15 +115,32 @@ Descriptor adopt_socket(const std::string& what, int fd) {
 }
 
 // A pipe has a reading and a writing end; what is open for both would be its own peer.
-std::unique_ptr<Transport> adopt_pipe(const std::string& what, int fd, Reactor& reactor) {
+PipeTransport::End end_of_pipe(const std::string& what, int fd) {
   const int access = ::fcntl(fd, F_GETFL) & O_ACCMODE;
   if (access == O_RDWR)
     throw Error(Errc::bad_descriptor, what + ": this pipe is open for reading and writing: open it for one of them");
+  return access == O_WRONLY ? PipeTransport::End::writing : PipeTransport::End::reading;
+}
+
+std::unique_ptr<Transport> adopt_pipe(const std::string& what, int fd, Reactor& reactor) {
+  const PipeTransport::End end = end_of_pipe(what, fd);
   ignore_sigpipe();
-  const PipeTransport::End end = access == O_WRONLY ? PipeTransport::End::writing : PipeTransport::End::reading;
   Result<std::unique_ptr<Transport>> transport = PipeTransport::make(reactor, take_over(what, fd), end);
   if (!transport.ok()) throw_error(transport.error(), what);
   return std::move(*transport);
+}
+
+void require_end_of_pipe(const std::string& what, int fd, PipeTransport::End end) {
+  if (is_pipe(fd) && end_of_pipe(what, fd) == end) return;
+  const char* const wanted = end == PipeTransport::End::reading ? "first the reading" : "second the writing";
+  throw Error(Errc::bad_descriptor, what + ": " + std::to_string(fd) + " is not " + wanted + " end of a pipe");
+}
+
+std::unique_ptr<Transport> adopt_pipes(const std::string& what, int reading, int writing, Reactor& reactor) {
+  require_end_of_pipe(what, reading, PipeTransport::End::reading);
+  require_end_of_pipe(what, writing, PipeTransport::End::writing);
+  std::unique_ptr<Transport> input = adopt_pipe(what, reading, reactor);
+  return std::make_unique<PipePairTransport>(std::move(input), adopt_pipe(what, writing, reactor));
 }
 
 // Without the words that Error adds anyway.
@@ -168,7 +185,8 @@ bool PosixNetwork::carries(std::string_view scheme) const noexcept {
 }
 
 std::string_view PosixNetwork::alternatives() const noexcept {
-  return "there are tcp://host:port, unix:/path, tls://, ws://, wss://, fd:NUMBER, stdio: and pair:, as far as they "
+  return "there are tcp://host:port, unix:/path, tls://, ws://, wss://, fd:NUMBER, fd:NUMBER,NUMBER, stdio: and pair:, "
+         "as far as they "
          "were built in";
 }
 
@@ -224,7 +242,12 @@ Future<std::unique_ptr<Transport>> PosixNetwork::connect_unix(PosixNetwork& self
 
 std::unique_ptr<Transport> PosixNetwork::adopt_stream(const Url& url) {
   const std::string what = "connect " + url.to_string();
-  const int fd = number_in(what, url);
+  if (const std::size_t comma = url.path.find(','); comma != std::string::npos) {
+    const std::string_view numbers = url.path;
+    const int reading = number_in(what, numbers.substr(0, comma));
+    return adopt_pipes(what, reading, number_in(what, numbers.substr(comma + 1)), reactor_);
+  }
+  const int fd = number_in(what, url.path);
   if (is_pipe(fd)) return adopt_pipe(what, fd, reactor_);
   Descriptor socket = adopt_socket(what, fd);
   if (Address::of_peer(socket.get()).family() == AF_UNSPEC) {
@@ -252,7 +275,7 @@ std::unique_ptr<Acceptor> PosixNetwork::listen_unix(Url url, const ListenOptions
 
 std::unique_ptr<Acceptor> PosixNetwork::adopt_listener(const Url& url) {
   const std::string what = "listen " + url.to_string();
-  Descriptor socket = adopt_socket(what, number_in(what, url));
+  Descriptor socket = adopt_socket(what, number_in(what, url.path));
   if (socket_option(socket.get(), SO_ACCEPTCONN) != 1) {
     throw Error(Errc::bad_descriptor, what + ": it does not listen; a connected one goes to connect()");
   }

@@ -1,6 +1,7 @@
 #include "bench/echo/load.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -14,7 +15,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <utility>
+
+#include "bench/echo/tls_end.h"
 
 namespace bench {
 namespace {
@@ -82,6 +86,7 @@ std::uint32_t next_source() {
 class Load::Connection {
  public:
   Connection(std::uint16_t port, const LoadPlan& plan, unsigned number) : fd_(open_connection(port, next_source())) {
+    if (plan.tls) begin_tls();
     std::string message, echo;
     for (std::size_t at = 0; at < plan.message; ++at) {
       message += at + 1 == plan.message ? '\n' : static_cast<char>('a' + (number + at) % 26);
@@ -119,7 +124,7 @@ class Load::Connection {
     while (to_send_ > 0) {
       const std::size_t from = position_ % size_;
       const std::size_t most = std::min(to_send_, pattern_.size() - from);
-      const auto count = ::send(fd_, pattern_.data() + from, most, MSG_DONTWAIT | MSG_NOSIGNAL);
+      const ssize_t count = send(pattern_.data() + from, most);
       if (count < 0 && errno == EAGAIN) return false;
       if (count < 0) die("cannot send");
       note_sent(static_cast<std::size_t>(count));
@@ -129,7 +134,7 @@ class Load::Connection {
 
   // How many messages came whole; their latencies are appended.
   std::size_t receive(std::vector<char>& memory, std::vector<float>* latencies) {
-    const auto count = ::recv(fd_, memory.data(), memory.size(), MSG_DONTWAIT);
+    const ssize_t count = receive_into(memory);
     if (count < 0 && errno == EAGAIN) return 0;
     if (count <= 0) die("a server ended a connection");
     const std::uint64_t before = done();
@@ -145,6 +150,18 @@ class Load::Connection {
   }
 
  private:
+  void begin_tls() {
+    tls_.emplace(TlsEnd::connect(fd_));
+    ::fcntl(fd_, F_SETFL, O_NONBLOCK);
+  }
+
+  ssize_t send(const char* bytes, std::size_t size) {
+    return tls_ ? tls_->send(bytes, size) : ::send(fd_, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+  }
+  ssize_t receive_into(std::vector<char>& memory) {
+    return tls_ ? tls_->receive(memory.data(), memory.size()) : ::recv(fd_, memory.data(), memory.size(), MSG_DONTWAIT);
+  }
+
   void note_sent(std::size_t count) {
     const std::uint64_t before = position_ / size_;
     position_ += count;
@@ -167,6 +184,7 @@ class Load::Connection {
   }
 
   int fd_;
+  std::optional<TlsEnd> tls_;
   std::size_t size_ = 0;                 // of a message as it is sent
   std::size_t echo_size_ = 0;            // as it comes back
   std::string pattern_;                  // the message, as often as makes a send

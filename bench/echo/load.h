@@ -15,6 +15,7 @@ struct LoadPlan {
   std::size_t message = 64;  // bytes; with `lines` the last one is a newline
   std::size_t depth = 1;     // messages under way on each connection
   bool websocket = false;    // each message is a masked frame, its echo one that is not
+  bool tls = false;
 };
 
 struct LoadResult {

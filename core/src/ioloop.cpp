@@ -5,6 +5,7 @@
 
 #include "durations.h"
 #include "twinloop/detail/builtin.h"
+#include "twinloop/detail/object_lock.h"
 #include "twinloop/detail/pool.h"
 #include "twinloop/executor.h"
 #include "twinloop/log.h"
@@ -471,6 +472,7 @@ void IOLoop::after_fork() noexcept {
   if (current_loop != nullptr) current_loop->abandon();
   current_loop = nullptr;
   detail::current_scheduler = nullptr;
+  detail::process_generation.fetch_add(1, std::memory_order_relaxed);
   detail::pool_after_fork();
   detail::forget_process_executor();
   detail::platform_after_fork();

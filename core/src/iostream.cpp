@@ -160,6 +160,7 @@ std::string IOStream::local_address() const { return impl_->address(Transport::E
 std::string IOStream::peer_address() const { return impl_->address(Transport::End::peer); }
 int IOStream::native_handle() const noexcept { return impl_->native_handle(); }
 const TlsSession* IOStream::tls() const noexcept { return impl_->tls(); }
+const WebSocketSession* IOStream::websocket() const noexcept { return impl_->websocket(); }
 
 std::unique_ptr<Transport> IOStream::detach(std::string& leftover) {
   std::unique_ptr<Transport> transport = impl_->detach(leftover);

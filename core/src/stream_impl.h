@@ -195,16 +195,17 @@ class StreamImpl final : public Pooled, public TransportListener, private Operat
   bool input_ended() const noexcept { return peer_end_known_; }
   bool reading() const noexcept { return pending(); }
   std::error_code error() const noexcept { return reason_.code(); }
-  std::size_t buffered() const noexcept { return input_.size(); }
   std::size_t unsent() const noexcept { return queued() + (transport_ ? transport_->pending_output() : 0); }
   std::string description() const { return transport_ ? transport_->description() : std::string(); }
   std::string address(Transport::End end) const { return transport_ ? transport_->address(end) : std::string(); }
   int native_handle() const noexcept { return transport_ ? transport_->native_handle() : -1; }
   const TlsSession* tls() const noexcept { return transport_ ? transport_->tls() : nullptr; }
+  const WebSocketSession* websocket() const noexcept { return transport_ ? transport_->websocket() : nullptr; }
 
   void on_ready(bool readable, bool writable) override;
   void on_peer_end() override;
   void on_failure(std::error_code error) override;
+  std::size_t buffered() const noexcept override { return input_.size(); }
 
   void send_output();
   void copy_lent(const LentWrite& write);

@@ -92,6 +92,7 @@ class FaultyTransport final : public Transport, public TransportListener, public
   int native_handle() const noexcept override { return below_->native_handle(); }
   std::string description() const override { return "faulty " + below_->description(); }
   const TlsSession* tls() const noexcept override { return below_->tls(); }
+  const WebSocketSession* websocket() const noexcept override { return below_->websocket(); }
   std::string address(End end) const override { return below_->address(end); }
 
   void on_turn() override {

@@ -36,6 +36,7 @@ class ProxiedTransport final : public Transport, private TurnHook {
   bool reports_end_early() const noexcept override { return lower_->reports_end_early(); }
   bool close_may_lose_output() const noexcept override { return lower_->close_may_lose_output(); }
   const TlsSession* tls() const noexcept override { return lower_->tls(); }
+  const WebSocketSession* websocket() const noexcept override { return lower_->websocket(); }
   std::string address(End end) const override;
   int native_handle() const noexcept override { return lower_->native_handle(); }
   int plain_descriptor() const noexcept override { return initial_input_.empty() ? lower_->plain_descriptor() : -1; }

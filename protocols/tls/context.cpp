@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <mutex>
+#include <optional>
 
 #include "twinloop/detail/builtin.h"
 
@@ -114,39 +116,38 @@ void keep_ticket_keys(SSL_CTX* from, SSL_CTX* to) {
 
 TlsState::TlsState(TlsRole role, const TlsOptions& options)
     : role_(role), options_(options), sessions_(options.max_sessions_) {
-  if (role == TlsRole::server && !options_.identity_) {
+  if (options_.identity_) identity_ = std::make_unique<const TlsIdentity>(*std::exchange(options_.identity_, {}));
+  if (role == TlsRole::server && !identity_) {
     throw Error(Errc::bad_certificate, "a TLS server needs a certificate: TlsOptions::identity");
   }
   open_key_log();
-  material_ = load();
+  material_ = std::make_unique<const std::shared_ptr<const TlsMaterial>>(load(identity_.get()));
 }
 
 std::shared_ptr<const TlsMaterial> TlsState::material() const {
-  const std::lock_guard lock(mutex_);
-  return material_;
+  const std::lock_guard guard(lock_);
+  return *material_;
 }
 
 void TlsState::reload() {
-  const std::lock_guard lock(mutex_);
-  adopt(load());
+  const std::lock_guard guard(reloading_);
+  adopt(load(identity_.get()));
 }
 
 void TlsState::replace_identity(TlsIdentity identity) {
-  const std::lock_guard lock(mutex_);
-  std::optional<TlsIdentity> former = std::exchange(options_.identity_, std::move(identity));
-  try {
-    adopt(load());
-  } catch (...) {
-    options_.identity_ = std::move(former);
-    throw;
-  }
+  const std::lock_guard guard(reloading_);
+  auto next = std::make_unique<const TlsIdentity>(std::move(identity));
+  adopt(load(next.get()));
+  identity_.swap(next);
 }
 
 // A client's sessions were begun by who it was before, and a server's tickets hold certificates that may not be good any more.
 void TlsState::adopt(std::shared_ptr<TlsMaterial> material) {
-  if (verify() == TlsVerify::none) keep_ticket_keys(material_->context.get(), material->context.get());
+  if (verify() == TlsVerify::none) keep_ticket_keys((*material_)->context.get(), material->context.get());
   sessions_.clear();
-  material_ = std::move(material);
+  auto next = std::make_unique<const std::shared_ptr<const TlsMaterial>>(std::move(material));
+  const std::lock_guard guard(lock_);
+  material_.swap(next);
 }
 
 void TlsState::open_key_log() {
@@ -161,7 +162,7 @@ TlsVerify TlsState::verify() const noexcept {
 
 // ---- from options to OpenSSL's context
 
-std::shared_ptr<TlsMaterial> TlsState::load() const {
+std::shared_ptr<TlsMaterial> TlsState::load(const TlsIdentity* own) const {
   ERR_clear_error();
   auto material = std::make_shared<TlsMaterial>();
   material->context.reset(SSL_CTX_new(role_ == TlsRole::client ? TLS_client_method() : TLS_server_method()));
@@ -170,7 +171,7 @@ std::shared_ptr<TlsMaterial> TlsState::load() const {
   SSL_CTX_set_app_data(context, material.get());
   set_rules(context);
   set_trust(context);
-  set_identity(context);
+  if (own != nullptr) set_identity(context, *own);
   set_protocols(*material);
   set_sessions(context);
   for (const auto& [host, identity] : options_.hosts_) material->hosts.emplace_back(host, load(identity));
@@ -230,15 +231,14 @@ LoadedIdentity TlsState::load(const TlsIdentity& identity) {
   return loaded;
 }
 
-void TlsState::set_identity(SSL_CTX* context) const {
-  if (!options_.identity_) return;
-  const LoadedIdentity identity = load(*options_.identity_);
-  bool used = SSL_CTX_use_certificate(context, identity.certificate.get()) == 1 &&
-              SSL_CTX_use_PrivateKey(context, identity.key.get()) == 1;
-  for (const CertificatePtr& certificate : identity.chain) {
+void TlsState::set_identity(SSL_CTX* context, const TlsIdentity& identity) {
+  const LoadedIdentity loaded = load(identity);
+  bool used = SSL_CTX_use_certificate(context, loaded.certificate.get()) == 1 &&
+              SSL_CTX_use_PrivateKey(context, loaded.key.get()) == 1;
+  for (const CertificatePtr& certificate : loaded.chain) {
     used = used && SSL_CTX_add1_chain_cert(context, certificate.get()) == 1;
   }
-  if (!used) throw_openssl("the certificate " + name_of(options_.identity_->certificates_));
+  if (!used) throw_openssl("the certificate " + name_of(identity.certificates_));
 }
 
 void TlsState::set_protocols(TlsMaterial& material) const {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +9,7 @@
 #include "protocols/tls/key_log.h"
 #include "protocols/tls/openssl.h"
 #include "protocols/tls/session_cache.h"
+#include "twinloop/detail/object_lock.h"
 #include "twinloop/tls.h"
 
 namespace twinloop::detail {
@@ -52,12 +52,16 @@ class TlsState {
   bool allows_truncated_end() const noexcept { return options_.allow_truncated_end_; }
   Duration handshake_timeout() const noexcept { return options_.handshake_timeout_; }
 
+  ObjectLock& lock() noexcept { return lock_; }
+  ObjectLock& reload_lock() noexcept { return reloading_; }
+  // For tests of forks.
+
  private:
   TlsVerify verify() const noexcept;
-  std::shared_ptr<TlsMaterial> load() const;
+  std::shared_ptr<TlsMaterial> load(const TlsIdentity* own) const;
   void set_rules(SSL_CTX* context) const;
   void set_trust(SSL_CTX* context) const;
-  void set_identity(SSL_CTX* context) const;
+  static void set_identity(SSL_CTX* context, const TlsIdentity& identity);
   void set_protocols(TlsMaterial& material) const;
   void set_sessions(SSL_CTX* context) const;
   void open_key_log();
@@ -68,8 +72,12 @@ class TlsState {
   TlsOptions options_;
   TlsSessionCache sessions_;
   std::unique_ptr<KeyLog> key_log_;
-  mutable std::mutex mutex_;  // guards material_ and, against two reloads at once, options_.identity_
-  std::shared_ptr<const TlsMaterial> material_;
+  ObjectLock reloading_;     // held while identity_ and material_ are made anew
+  mutable ObjectLock lock_;  // guards material_
+
+  // Each changes by one pointer, so that a fork finds the former or the new, whatever another thread was doing.
+  std::unique_ptr<const TlsIdentity> identity_;  // null: none
+  std::unique_ptr<const std::shared_ptr<const TlsMaterial>> material_;
 };
 
 }  // namespace twinloop::detail

@@ -3,7 +3,6 @@
 
 #include <cstdio>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -20,7 +19,6 @@ class KeyLog {
   struct Close {
     void operator()(std::FILE* file) const noexcept { std::fclose(file); }
   };
-  std::mutex mutex_;
   std::unique_ptr<std::FILE, Close> file_;
 };
 

@@ -1,18 +1,33 @@
 #include "protocols/tls/session_cache.h"
 
 #include <algorithm>
+#include <memory>
 
 namespace twinloop::detail {
 
+// A child that was forked in the middle of a change leaves what there is as it lies, and begins anew.
+class TlsSessionCache::Guard {
+ public:
+  explicit Guard(TlsSessionCache& cache) noexcept : cache_(cache) {
+    if (cache.lock_.lock()) std::construct_at(&cache.sessions_);
+  }
+  ~Guard() { cache_.lock_.unlock(); }
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
+
+ private:
+  TlsSessionCache& cache_;
+};
+
 void TlsSessionCache::put(const std::string& server, SslSessionPtr session) {
   if (max_ == 0) return;
-  const std::lock_guard lock(mutex_);
+  const Guard guard(*this);
   if (sessions_.size() == max_) sessions_.erase(sessions_.begin());
   sessions_.emplace_back(server, std::move(session));
 }
 
 SslSessionPtr TlsSessionCache::take(const std::string& server) {
-  const std::lock_guard lock(mutex_);
+  const Guard guard(*this);
   const auto found =
       std::find_if(sessions_.rbegin(), sessions_.rend(), [&](const auto& entry) { return entry.first == server; });
   if (found == sessions_.rend()) return nullptr;
@@ -27,7 +42,7 @@ SslSessionPtr TlsSessionCache::take(const std::string& server) {
 }
 
 void TlsSessionCache::clear() noexcept {
-  const std::lock_guard lock(mutex_);
+  const Guard guard(*this);
   sessions_.clear();
 }
 

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstddef>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "protocols/tls/openssl.h"
+#include "twinloop/detail/object_lock.h"
 
 namespace twinloop::detail {
 
@@ -24,10 +24,16 @@ class TlsSessionCache {
 
   void clear() noexcept;
 
+  ObjectLock& lock() noexcept { return lock_; }
+  // For tests of forks.
+
  private:
-  std::mutex mutex_;
+  class Guard;
+  using Sessions = std::vector<std::pair<std::string, SslSessionPtr>>;  // oldest first
+
+  ObjectLock lock_;
   std::size_t max_;
-  std::vector<std::pair<std::string, SslSessionPtr>> sessions_;  // oldest first
+  Sessions sessions_;
 };
 
 }  // namespace twinloop::detail

@@ -52,6 +52,9 @@ class TlsTransport final : public Transport, private TransportListener, private 
   int native_handle() const noexcept override { return lower_ != nullptr ? lower_->native_handle() : -1; }
   std::string description() const override { return description_; }
   const TlsSession* tls() const noexcept override { return &session_; }
+  const WebSocketSession* websocket() const noexcept override {
+    return lower_ != nullptr ? lower_->websocket() : nullptr;
+  }
 
  private:
   friend struct TlsBio;

@@ -47,7 +47,7 @@ Future<IOStream> accept_websocket(IOStream lower, RequestHead head, const Listen
   const StreamOptions stream_options = options.stream;
   detail::WebSocketSetup setup(detail::Role::server);
   const std::string protocol = detail::choose_protocol(head, options);
-  setup.in_band_end = protocol == detail::kStreamProtocol;
+  setup.session = WebSocketSession(protocol, head);
   setup.ping = options.websocket_ping;
   setup.description = "websocket over " + lower.description();
   lower.write(detail::acceptance(head, protocol)).ignore();
@@ -66,7 +66,7 @@ Future<IOStream> connect_websocket(IOStream lower, const Url& url, const Connect
   if (!complaint.empty()) throw_error(Errc::protocol, where + ": " + complaint);
   const std::string* protocol = head.fields.find("Sec-WebSocket-Protocol");
   detail::WebSocketSetup setup(detail::Role::client);
-  setup.in_band_end = protocol != nullptr && *protocol == detail::kStreamProtocol;
+  setup.session = WebSocketSession(protocol != nullptr ? *protocol : std::string_view(), head.fields);
   setup.ping = options.websocket_ping;
   setup.description = where;
   co_await lower.flush();

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "protocols/websocket/handshake.h"
 #include "twinloop/iostream.h"
 #include "twinloop/log.h"
 #include "twinloop/timing.h"
@@ -37,11 +38,12 @@ WebSocketTransport::WebSocketTransport(std::unique_ptr<Transport> lower, WebSock
     : loop_(IOLoop::current()),
       lower_(std::move(lower)),
       masks_(setup.role == Role::client ? std::make_unique<MaskSource>() : nullptr),
+      session_(std::move(setup.session)),
       description_(std::move(setup.description)),
       initial_input_(std::move(setup.initial_input)),
       parser_(setup.role),
       role_(setup.role),
-      in_band_end_(setup.in_band_end) {
+      in_band_end_(session_.selected_subprotocol() == kStreamProtocol) {
   lower_->set_listener(this);
   if (setup.ping.interval > Duration::zero()) {
     keep_alive_ = std::make_unique<KeepAlive>(loop_, setup.ping, static_cast<KeepAlive::Owner&>(*this));

@@ -18,6 +18,7 @@
 #include "twinloop/ioloop.h"
 #include "twinloop/net.h"
 #include "twinloop/transport.h"
+#include "twinloop/websocket.h"
 
 namespace twinloop::detail {
 
@@ -25,7 +26,7 @@ struct WebSocketSetup {
   explicit WebSocketSetup(Role end) noexcept : role(end) {}
 
   Role role;
-  bool in_band_end = false;   // `twinloop.stream` was agreed
+  WebSocketSession session;
   std::string initial_input;  // received behind the handshake
   std::string description;
   WebSocketPing ping;
@@ -56,6 +57,7 @@ class WebSocketTransport final : public Transport,
   int native_handle() const noexcept override { return lower_ != nullptr ? lower_->native_handle() : -1; }
   std::string description() const override { return description_; }
   const TlsSession* tls() const noexcept override { return lower_ != nullptr ? lower_->tls() : nullptr; }
+  const WebSocketSession* websocket() const noexcept override { return &session_; }
 
  private:
   // Sends our Close when the program does not within the time that it has after the peer's.
@@ -109,6 +111,7 @@ class WebSocketTransport final : public Transport,
   std::unique_ptr<Transport> lower_;  // null once given to the loop
   TransportListener* listener_ = nullptr;
   std::unique_ptr<MaskSource> masks_;  // a client's
+  WebSocketSession session_;
   std::string description_;
   std::string initial_input_;
   std::size_t initial_taken_ = 0;
@@ -122,7 +125,7 @@ class WebSocketTransport final : public Transport,
   std::error_code output_failure_;
   std::uint16_t end_code_ = close_code::kNormal;  // of the Close that ends our sending side
   Role role_;
-  bool in_band_end_ : 1;
+  bool in_band_end_ : 1;          // `twinloop.stream` was agreed
   bool pong_due_ : 1 = false;     // the answer to the latest ping
   bool input_ended_ : 1 = false;  // by a Close, or in-band
   bool end_sent_ : 1 = false;     // in-band

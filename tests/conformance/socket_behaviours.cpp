@@ -261,6 +261,101 @@ BEHAVIOUR("an adopted pipe whose reader goes is reset, and a wrong direction is 
   ::close(other.fds[1]);
 }
 
+namespace {
+
+std::string both(int reading, int writing) { return "fd:" + std::to_string(reading) + "," + std::to_string(writing); }
+
+// The two ends of a connection of two pipes.
+struct PipeStreams {
+  PipeStreams(IOStream one, IOStream other) noexcept : near(std::move(one)), far(std::move(other)) {}
+  IOStream near;
+  IOStream far;
+};
+
+Future<PipeStreams> open_pipe_streams() {
+  const PipeEnds there;
+  const PipeEnds back;
+  IOStream near = co_await connect(both(back.fds[0], there.fds[1]));
+  IOStream far = co_await connect(both(there.fds[0], back.fds[1]));
+  co_return PipeStreams(std::move(near), std::move(far));
+}
+
+}  // namespace
+
+BEHAVIOUR("two pipes are one stream by fd:, and bytes go both ways at once", kSockets) {
+  PipeStreams ends = co_await open_pipe_streams();
+  const std::string bytes = numbered(300'000);  // more than a pipe holds
+  Future<void> there = ends.near.write(std::string_view(bytes));
+  Future<void> back = ends.far.write(std::string_view(bytes));
+  Future<std::string> received = ends.near.read_bytes(bytes.size());
+  const std::string above = co_await ends.far.read_bytes(bytes.size());
+  const std::string below = co_await std::move(received);
+  co_await std::move(there);
+  co_await std::move(back);
+  expect(above == bytes && below == bytes, "the same bytes");
+}
+
+BEHAVIOUR("a stream of two pipes ends one side and goes on with the other", kSockets) {
+  PipeStreams ends = co_await open_pipe_streams();
+  co_await ends.near.write("question");
+  co_await ends.near.shutdown_write();
+  const std::string question = co_await ends.far.read_until_close();
+  expect_equal(question, "question");
+  expect(!ends.far.is_closed(), "only its input has ended");
+  co_await ends.far.write("answer");
+  ends.far.close();
+  const std::string answer = co_await ends.near.read_until_close();
+  expect_equal(answer, "answer");
+}
+
+BEHAVIOUR("a stream of two pipes that is closed lets go of both, with all that was accepted", kSockets) {
+  PipeStreams ends = co_await open_pipe_streams();
+  const std::string bytes = numbered(300'000);
+  ends.near.write(std::string_view(bytes)).ignore();
+  ends.near.close();
+  const std::string received = co_await ends.far.read_until_close();
+  expect(received == bytes, "all of it, and then the end");
+  ends.far.write("nobody is there").ignore();
+  co_await ends.far.closed();
+  expect(ends.far.error() == Errc::reset, "its reader has gone");
+}
+
+BEHAVIOUR("a stream of two pipes whose reader goes is reset, and what had come before stays readable", kSockets) {
+  const PipeEnds there;
+  const PipeEnds back;
+  IOStream near = co_await connect(both(back.fds[0], there.fds[1]));
+  expect(::write(back.fds[1], "last words", 10) == 10, "written by its owner");
+  ::close(there.fds[0]);
+  near.write("nobody is there").ignore();
+  co_await near.closed();
+  expect(near.error() == Errc::reset, "its reader has gone");
+  const std::string words = co_await near.read_bytes(10);
+  expect_equal(words, "last words");
+  ::close(back.fds[1]);
+}
+
+BEHAVIOUR("fd: refuses two descriptors that are not a pipe to read from and one to write to", kSockets) {
+  for (const char* url : {"fd:,", "fd:3,", "fd:,4", "fd:3,4,5", "fd:3,x"}) {
+    const Result<IOStream> none = co_await as_result(connect(url));
+    expect(none.reason() == Errc::invalid_url, url);
+  }
+  const PipeEnds pipe;
+  int sockets[2];
+  ::socketpair(AF_UNIX, SOCK_STREAM, 0, sockets);
+  const std::string wrong[] = {both(pipe.fds[1], pipe.fds[0]), both(pipe.fds[0], pipe.fds[0]),
+                               both(pipe.fds[0], sockets[0]), both(sockets[0], sockets[1]),
+                               both(pipe.fds[0], 1'000'000)};
+  for (const std::string& url : wrong) {
+    const Result<IOStream> none = co_await as_result(connect(url));
+    expect(none.reason() == Errc::bad_descriptor, url);
+  }
+  const Result<Listener> listened = co_await as_result(listen(both(pipe.fds[0], pipe.fds[1])));
+  expect(listened.reason() == Errc::invalid_url, "nobody listens at two pipes");
+  for (const int fd : {pipe.fds[0], pipe.fds[1], sockets[0], sockets[1]}) {
+    expect(::close(fd) == 0, "what is refused stays its owner's");
+  }
+}
+
 BEHAVIOUR("fd: refuses what is no descriptor, no stream socket, or of the other kind", kSockets) {
   for (const char* url : {"fd:", "fd:x", "fd:-1", "fd:7x"}) {
     const Result<IOStream> none = co_await as_result(connect(url));

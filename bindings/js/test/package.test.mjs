@@ -201,6 +201,18 @@ test('what came before a failure can still be read', async () => {
   await fails(stream.readBytes(1), 'overflow');
 });
 
+test('maxBufferSize bounds what waits in the stream and in the host together', async () => {
+  behave = (socket) => {
+    socket.send(Buffer.from(`line\n${'a'.repeat(8_000)}`));  // of one piece: the stream has it all
+    socket.on('message', () => socket.send(Buffer.alloc(8_000, 'b')));
+  };
+  const stream = await twinloop.connect(rogueUrl, { maxBufferSize: 10_000 });
+  assert.equal(text(await stream.readUntil('\n')), 'line\n');
+  await stream.write('more');
+  assert.equal((await stream.closed).reason, 'overflow');
+  assert.equal(text(await stream.readBytes(8_000)), 'a'.repeat(8_000));
+});
+
 test('the server hears 3009 on overflow, 3003 on text, 1000 on close and 3001 on abort', async () => {
   const codes = [];
   for (const end of [

@@ -43,7 +43,8 @@ inline constexpr std::size_t kNoLimit = static_cast<std::size_t>(-1);
 class StreamOptions {
  public:
   StreamOptions& max_buffer_size(std::size_t bytes) { return max_buffer_ = bytes, *this; }
-  // Received and not yet read, transports below included.  Beyond it the stream fails with overflow.  100 MiB.
+  // Received and not yet read, in the stream and the transports below it together: a read that it cannot satisfy within them fails,
+  // and so does the stream, with overflow.  TLS may hold two of its records (33 KiB) more, for it can take nothing less.  100 MiB.
   StreamOptions& max_write_buffer_size(std::size_t bytes) { return max_write_buffer_ = bytes, *this; }
   // Accepted and not yet handed down.  A write beyond it fails with limit and writes nothing; the stream stays usable.  No limit.
   StreamOptions& high_water_mark(std::size_t bytes) { return high_water_ = bytes, *this; }
@@ -273,6 +274,9 @@ class IOStream {
   // The descriptor of that socket, to set an option of it; -1 where there is none.  It stays the stream's.
   const TlsSession* tls() const noexcept;
   // What was agreed where the bytes go over TLS (twinloop/tls.h), else nullptr.  Lives until the stream is closed.
+  const WebSocketSession* websocket() const noexcept;
+  // What the other end asked for or answered, and what was agreed, where the bytes go inside a WebSocket (twinloop/websocket.h), else
+  // nullptr, as always in a browser.  Lives until the stream is closed.
 
   std::unique_ptr<Transport> detach(std::string& leftover);
   // Takes the transport out, to build another on top of it; what was received and not read goes to `leftover`.  Only while open

@@ -21,6 +21,7 @@
 namespace twinloop {
 
 class TlsSession;
+class WebSocketSession;
 namespace detail {
 class OpenFile;
 }
@@ -54,6 +55,10 @@ class TransportListener {
   virtual void on_failure(std::error_code error) = 0;
   // The transport is broken.  Bytes received before may still be read.
 
+  virtual std::size_t buffered() const noexcept { return 0; }
+  // Bytes that were read from the transport and that nobody has taken yet.  A transport that cannot slow its peer down (a browser's
+  // WebSocket) counts them among those it may still hold.
+
  protected:
   ~TransportListener() = default;
 };
@@ -64,6 +69,9 @@ class Transport {
 
   virtual IoResult read(Bytes into) = 0;
   // At least one byte (ok), would_block, end, or error.  Bytes come before the end, the end before nothing.  `into` is not empty.
+  //
+  // A transport that holds input gives that, and fetches more only when it holds none: what lies below a stream's buffer is never
+  // more than one such fetch.
 
   virtual IoResult write(std::span<const ConstBytes> pieces) = 0;
   // How many bytes were taken, from the first piece on; fewer than given is normal.  A filter may take a bounded amount more
@@ -107,6 +115,9 @@ class Transport {
 
   virtual const TlsSession* tls() const noexcept { return nullptr; }
   // What was agreed where these bytes go over TLS, by this transport or one below it; else nullptr (twinloop/tls.h).
+
+  virtual const WebSocketSession* websocket() const noexcept { return nullptr; }
+  // The same of a WebSocket (twinloop/websocket.h).
 
   enum class End { local, peer };
   virtual std::string address(End) const { return {}; }

@@ -2,6 +2,7 @@
 // `connect("ws://…")` and `listen("ws://…")` need none of this.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,6 +29,29 @@ Future<RequestHead> read_request_head(IOStream& stream, std::size_t max_bytes = 
 // Reads one request's head and nothing behind it.  A small strict reader (RFC 9112 §2–§5): no line folding, no space before a
 // colon, no control characters.  Fails with `protocol` and shows what came instead, or with `unsatisfiable_read` when it is
 // longer than `max_bytes`.  The stream must outlive the future.
+
+// How a WebSocket began: IOStream::websocket().  Natively only: a page's program knows what it has offered, and the headers not even
+// the page may see.
+class WebSocketSession {
+ public:
+  WebSocketSession() noexcept = default;
+  explicit WebSocketSession(std::string_view subprotocol) : text_(subprotocol) {}
+  WebSocketSession(std::string_view subprotocol, const RequestHead& head);
+
+  // What these give points into it, and lives until the stream is closed.
+
+  std::string_view selected_subprotocol() const noexcept;
+  // Empty when none was agreed.
+  std::string_view target() const noexcept;
+  // A server's: what the client asked for, "/chat?room=7".  A client's: empty.
+  std::optional<std::string_view> header(std::string_view name) const noexcept;
+  // A server's: of the client's request.  A client's: of the answer.  The first of that name, whatever its case.
+  std::vector<std::pair<std::string_view, std::string_view>> headers() const;
+  // All of them, in their order.
+
+ private:
+  std::string text_;  // the subprotocol, the target and each header on a line: idle connections keep it
+};
 
 bool is_websocket_upgrade(const RequestHead& head) noexcept;
 // Whether the request asks for a WebSocket, rightly or not.
