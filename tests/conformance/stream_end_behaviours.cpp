@@ -205,3 +205,14 @@ STREAM_BEHAVIOUR("the peer's end fails the read that waits, and then the close c
   co_await until(is_over);
   expect_equal(order, "read end callback");
 }
+
+// Where a transport says would_block at random it may say so while the stream looks for what is left.
+STREAM_BEHAVIOUR("what had arrived before the peer aborted is there to be read", in_whole_calls) {
+  Ends ends = co_await open_ends(way);
+  co_await ends.ours.write("before");
+  co_await ends.ours.flush();
+  ends.ours.abort();
+  co_await ends.peer.peer_ended();
+  const std::string before = co_await ends.peer.read_bytes(6);
+  expect_equal(before, "before");
+}

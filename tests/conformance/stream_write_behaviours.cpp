@@ -62,12 +62,14 @@ BEHAVIOUR("streams work over transports that move crumbs and block at random", N
 
 STREAM_BEHAVIOUR("write completes on acceptance, flush on hand-over", every_way) {
   Ends ends = co_await open_ends(way);
-  Future<void> write = ends.ours.write("accepted");
-  expect(write.done(), "little is unsent: accepted at once");
-  expect_equal(ends.ours.unsent(), 8u);
-  co_await write;
-  co_await ends.ours.flush();
-  expect_equal(ends.ours.unsent(), 0u);
+  for (int i = 0; i < 20; ++i) {
+    Future<void> write = ends.ours.write("accepted");
+    expect(write.done(), "little is unsent: accepted at once");
+    expect_equal(ends.ours.unsent(), 8u);
+    co_await write;
+    co_await ends.ours.flush();
+    expect_equal(ends.ours.unsent(), 0u);
+  }
 }
 
 STREAM_BEHAVIOUR(
