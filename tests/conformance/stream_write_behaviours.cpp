@@ -62,7 +62,7 @@ BEHAVIOUR("streams work over transports that move crumbs and block at random", N
 
 STREAM_BEHAVIOUR("write completes on acceptance, flush on hand-over", every_way) {
   Ends ends = co_await open_ends(way);
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < 200; ++i) {
     Future<void> write = ends.ours.write("accepted");
     expect(write.done(), "little is unsent: accepted at once");
     expect_equal(ends.ours.unsent(), 8u);
