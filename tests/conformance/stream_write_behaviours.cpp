@@ -69,6 +69,7 @@ STREAM_BEHAVIOUR("write completes on acceptance, flush on hand-over", every_way)
     co_await write;
     co_await ends.ours.flush();
     expect_equal(ends.ours.unsent(), 0u);
+    co_await ends.peer.read_bytes(8);
   }
 }
 
