@@ -51,6 +51,13 @@ Url lower_url(const Url& url, std::string_view scheme) {
   return lower;
 }
 
+// Limits are those of the program's stream: a handshake below it is no shorter because the program wants to hold little.
+template <class Options>
+Options below_filter(Options options) {
+  options.stream = StreamOptions();
+  return options;
+}
+
 // Where there is no socket there is nothing to set.
 Result<> set_wished(const Transport& transport, const SocketOptions& options) {
   if (options.empty() || transport.native_handle() == -1) return Unit();
@@ -74,7 +81,8 @@ Future<IOStream> connect_url(Url url, const ConnectOptions& options) {
     co_return IOStream(std::move(transport), options.stream);
   }
   const detail::SchemeEntry& filter = find_filter("connect", url);
-  IOStream lower = co_await connect_url(lower_url(url, filter.below), options);
+  const ConnectOptions lower_options = below_filter(options);
+  IOStream lower = co_await connect_url(lower_url(url, filter.below), lower_options);
   co_return co_await filter.connect(std::move(lower), url, options);
 }
 
@@ -249,13 +257,14 @@ Future<Listener> listen_raw(Url url, const ListenOptions& options) {
 Future<Listener> listen_url(Url url, ListenOptions options) {
   if (url.scheme == "pair" || IOLoop::current().backend().network().carries(url.scheme)) {
     const detail::SchemeEntry* proxy = find_proxy_protocol(url, options);
-    Listener raw = co_await listen_raw(url, options);
-    if (proxy == nullptr) co_return raw;
+    if (proxy == nullptr) co_return co_await listen_raw(std::move(url), options);
+    const ListenOptions lower_options = below_filter(options);
+    Listener raw = co_await listen_raw(url, lower_options);
     co_return Listener(std::make_unique<FilterListener>(std::move(raw), *proxy, std::move(url), std::move(options)));
   }
   const detail::SchemeEntry& filter = find_filter("listen", url);
   if (filter.check_listener != nullptr) filter.check_listener(url, options);
-  Listener below = co_await listen_url(lower_url(url, filter.below), options);
+  Listener below = co_await listen_url(lower_url(url, filter.below), below_filter(options));
   co_return Listener(std::make_unique<FilterListener>(std::move(below), filter, std::move(url), std::move(options)));
 }
 

@@ -1,5 +1,6 @@
 // How a connection ends before it has begun: what happens during connect and the handshakes of the filters, to the one who connects
 // and to the one who listens.  The second table of docs/guide/closing.md, cell by cell.
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,13 +15,14 @@ using namespace twinloop::testing;
 
 namespace {
 
-enum class Event { closes, half_closes, resets, sends_garbage, stays_silent };
+enum class Event { closes, half_closes, resets, sends_garbage, trickles, stays_silent };
 
 constexpr std::pair<Event, const char*> kEvents[] = {
     {Event::closes, "closes"},
     {Event::half_closes, "half-closes"},
     {Event::resets, "resets"},
     {Event::sends_garbage, "sends garbage"},
+    {Event::trickles, "sends a byte at a time and never all"},
     {Event::stays_silent, "stays silent"},
 };
 
@@ -33,6 +35,7 @@ Errc outcome_of(Event event) {
       return Errc::reset;
     case Event::sends_garbage:
       return Errc::protocol;
+    case Event::trickles:
     case Event::stays_silent:
       break;
   }
@@ -49,8 +52,26 @@ void happen(Event event, IOStream& peer) {
       return peer.abort();
     case Event::sends_garbage:
       return peer.write(std::string(64, '\xff') + "\r\n\r\n").ignore();
+    case Event::trickles:
     case Event::stays_silent:
       return;
+  }
+}
+
+enum class Side { connects, accepts };
+
+// How a message begins that the handshake may go on with, and that needs many more bytes.
+std::string beginning_of(const Carrier& carrier, Side who_waits) {
+  const std::string_view scheme = carrier.name;
+  if (scheme != "ws") return std::string("\x16\x03\x03\x40\x00\x02", 6);
+  return who_waits == Side::connects ? "HTTP/1.1 101 Switching" : "GET /";
+}
+
+Future<void> trickle(IOStream& peer, std::string beginning) {
+  for (std::size_t i = 0;; ++i) {
+    const Result<void> sent = co_await as_result(peer.write(beginning.substr(std::min(i, beginning.size() - 1), 1)));
+    if (!sent.ok()) co_return;
+    co_await sleep_for(1ms);
   }
 }
 
@@ -60,7 +81,8 @@ std::string url_at(const Carrier& carrier, const Listener& listener) {
   return url.to_string();
 }
 
-Duration limit_for(Event event) { return event == Event::stays_silent ? Duration(50ms) : Duration(20s); }
+bool takes_for_ever(Event event) { return event == Event::trickles || event == Event::stays_silent; }
+Duration limit_for(Event event) { return takes_for_ever(event) ? Duration(50ms) : Duration(20s); }
 
 // A plain TCP peer that never finishes the handshake which connect() begins.
 Future<void> fail_the_connecting(const Carrier& carrier, Event event) {
@@ -74,6 +96,8 @@ Future<void> fail_the_connecting(const Carrier& carrier, Event event) {
   IOStream peer = co_await listener.accept();
   co_await peer.peek(1);  // the handshake has begun
   happen(event, peer);
+  Future<void> trickling;
+  if (event == Event::trickles) trickling = trickle(peer, beginning_of(carrier, Side::connects));
   const Result<IOStream> result = co_await as_result(std::move(connected));
   expect(!result.ok(), "it fails");
   expect(result.reason() == outcome_of(event), result.failure().message());
@@ -99,6 +123,8 @@ Future<void> fail_the_accepting(const Carrier& carrier, Event event) {
   const RecordedLog log;
   IOStream peer = co_await connect("tcp://" + Url::parse(url).value().authority());
   happen(event, peer);
+  Future<void> trickling;
+  if (event == Event::trickles) trickling = trickle(peer, beginning_of(carrier, Side::accepts));
   co_await peer.peer_ended();
   const TimePoint late = IOLoop::current().after(20s);
   while (!log.mentions("handshake") && IOLoop::current().clock() < late) co_await sleep_for(1ms);

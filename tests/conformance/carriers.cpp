@@ -55,8 +55,7 @@ Future<Ends> open_ends(const Carrier& carrier, const StreamOptions& options_of_o
   co_return co_await connect_ends(carrier, ConnectOptions().set_stream(options_of_ours));
 }
 
-Future<Ends> connect_ends(const Carrier& carrier, ConnectOptions connecting) {
-  ListenOptions listening;
+Future<Ends> connect_ends(const Carrier& carrier, ConnectOptions connecting, ListenOptions listening) {
   carrier.secure(connecting, listening);
   connecting.set_socket(small_buffers());
   listening.set_socket(small_buffers());

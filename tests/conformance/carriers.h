@@ -28,7 +28,7 @@ struct Ends {
 };
 
 Future<Ends> open_ends(const Carrier& carrier, const StreamOptions& ours);
-Future<Ends> connect_ends(const Carrier& carrier, ConnectOptions ours);
+Future<Ends> connect_ends(const Carrier& carrier, ConnectOptions ours, ListenOptions peers = {});
 // Over anything but a pair, with more than a stream's options.
 
 bool is_plain(const Carrier& carrier);  // a socket and nothing above it

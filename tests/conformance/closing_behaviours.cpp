@@ -16,10 +16,9 @@ namespace {
 
 constexpr std::size_t kWanted = 1000;            // by the pending read
 constexpr std::size_t kMuch = 12 * 1024 * 1024;  // more than all buffers take, and than a peer that closes throws away
-constexpr std::size_t kSmallLimit =
-    1024;                             // max_buffer_size of a stream with bytes below it; takes a WebSocket's handshake
-constexpr std::size_t kBelow = 2000;  // one segment, one TLS record, one frame: more than that stream takes
-constexpr std::size_t kBeyond = 40 * 1024;  // more than a stream reads ahead, less than a pair and the kernel hold
+constexpr std::size_t kSmallLimit = 1024;        // max_buffer_size of a stream with bytes below it
+constexpr std::size_t kBelow = 2000;             // one segment, one TLS record, one frame: more than that stream takes
+constexpr std::size_t kBeyond = 40 * 1024;       // more than a stream reads ahead, less than a pair and the kernel hold
 
 // ---- the cells
 

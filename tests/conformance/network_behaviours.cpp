@@ -264,43 +264,6 @@ BEHAVIOUR("a URL that is none is refused with what is wrong with it", Needs::not
   expect_mentions(co_await message_of(connect("tcp://host:99999"), Errc::invalid_url), "99999");
 }
 
-namespace {
-
-constexpr std::size_t kMark = 16 * 1024;
-constexpr std::size_t kChunk = 10 * 1024;
-
-Future<void> write_for_ever(IOStream& stream, std::size_t& most_unsent) {
-  for (;;) {
-    co_await stream.write(std::string(kChunk, 'x'));
-    most_unsent = std::max(most_unsent, stream.unsent());
-  }
-}
-
-Future<void> feed_a_trickle(std::string url) {
-  const StreamOptions little = StreamOptions().high_water_mark(kMark);
-  Listener listener = co_await listen(url, ListenOptions().set_stream(little));
-  Future<IOStream> accepting = listener.accept();
-  IOStream client = co_await connect(listener.url());
-  IOStream server = co_await std::move(accepting);
-  std::size_t most_unsent = 0;
-  Future<void> writing = write_for_ever(server, most_unsent);
-  for (int i = 0; i < 300; ++i) {
-    const std::string byte = co_await client.read_bytes(1);
-    expect_equal(byte, "x");
-    if (i % 10 == 0) co_await sleep_for(1ms);
-  }
-  expect(!writing.done(), "the producer waits");
-  expect(most_unsent <= kMark + kChunk, "it held " + std::to_string(most_unsent) + " bytes");
-  expect(client.buffered() <= 128 * 1024, "the reader holds " + std::to_string(client.buffered()) + " bytes");
-}
-
-}  // namespace
-
-BEHAVIOUR("a peer that takes a byte at a time makes neither end hold more than its limits", kNetwork) {
-  co_await feed_a_trickle("tcp://127.0.0.1:0");
-  co_await feed_a_trickle("ws://127.0.0.1:0/");
-}
-
 BEHAVIOUR("an unknown scheme is refused with what there is", Needs::nothing) {
   expect_mentions(co_await message_of(connect("gopher://127.0.0.1:70"), Errc::unknown_scheme), "gopher");
 }

@@ -5,6 +5,7 @@
 #include "fixtures.h"
 #include "twinloop/net.h"
 #include "twinloop/timing.h"
+#include "ways.h"
 
 using namespace std::chrono_literals;
 using namespace twinloop;
@@ -12,25 +13,13 @@ using namespace twinloop::testing;
 
 namespace {
 
-struct Ends {
-  IOStream near;
-  IOStream far;
-};
-
-Ends make_ends(const StreamOptions& options = {}) {
-  auto [near, far] = make_pair_streams(options);
-  return {std::move(near), std::move(far)};
-}
-
-Future<void> send(IOStream& stream, std::string bytes) {
-  co_await stream.write(std::move(bytes));
-  co_await stream.flush();
-  for (int i = 0; i < 2; ++i) co_await sleep_for(0s);
-}
-
-// In pieces of `size` bytes, each of which has arrived before the next leaves.
-Future<void> send_in_pieces(IOStream& stream, std::string bytes, std::size_t size) {
-  for (std::size_t at = 0; at < bytes.size(); at += size) co_await send(stream, bytes.substr(at, size));
+// Each byte has arrived before the next leaves, until the read has what it wants.
+Future<void> send_bytes(Ends& ends, const Future<std::string>& read, std::string_view bytes) {
+  for (std::size_t sent = 1; sent <= bytes.size() && !read.done(); ++sent) {
+    co_await ends.ours.write(bytes.substr(sent - 1, 1));
+    const auto arrived = [&] { return read.done() || ends.peer.buffered() >= sent; };
+    co_await until(arrived);
+  }
 }
 
 struct Case {
@@ -57,166 +46,167 @@ const Case kCases[] = {
     {"\\w\\W", "--a-", 4},
 };
 
-Future<void> expect_found(Case what, std::size_t piece) {
-  Ends ends = make_ends();
-  const Regex pattern(what.pattern);
-  Future<std::string> read = ends.far.read_until_regex(pattern, 1000);
-  co_await send_in_pieces(ends.near, std::string(what.text), piece);
-  expect(read.done(), std::string(what.pattern) + " is found");
-  const std::string found = co_await std::move(read);
-  expect_equal(found, what.text.substr(0, what.end));
-  const std::string rest = co_await ends.far.read_bytes(what.text.size() - what.end);
-  expect_equal(rest, what.text.substr(what.end));
-}
-
 }  // namespace
 
-BEHAVIOUR("read_until_regex ends behind the first match and leaves the rest for the next read", Needs::nothing) {
-  for (const Case& what : kCases) co_await expect_found(what, what.text.size());
+// In what comes piece by piece a shorter match may be complete first.
+STREAM_BEHAVIOUR("read_until_regex ends behind the first match and leaves the rest for the next read", in_whole_calls) {
+  for (const Case& what : kCases) {
+    Ends ends = co_await open_ends(way);
+    const Regex pattern(what.pattern);
+    co_await ends.ours.write(what.text);
+    const std::string found = co_await ends.peer.read_until_regex(pattern, 1000);
+    expect_equal(found, what.text.substr(0, what.end));
+    const std::string rest = co_await ends.peer.read_bytes(what.text.size() - what.end);
+    expect_equal(rest, what.text.substr(what.end));
+  }
 }
 
-BEHAVIOUR("a match is found when it arrives split at any point", Needs::nothing) {
+STREAM_BEHAVIOUR("a match is found when it arrives split at any point", every_way) {
   const Regex pattern("\r?\n\r?\n");
   const std::string text = "head\r\n\r\nbody";
   for (std::size_t split = 1; split < 8; ++split) {
-    Ends ends = make_ends();
-    Future<std::string> read = ends.far.read_until_regex(pattern);
-    co_await send(ends.near, text.substr(0, split));
+    Ends ends = co_await open_ends(way);
+    Future<std::string> read = ends.peer.read_until_regex(pattern);
+    co_await ends.ours.write(text.substr(0, split));
+    co_await until_buffered(ends.peer, split);
     expect(!read.done(), "not before the whole match is there");
-    co_await send(ends.near, text.substr(split));
+    co_await ends.ours.write(text.substr(split));
     const std::string head = co_await std::move(read);
     expect_equal(head, "head\r\n\r\n");
   }
 }
 
-BEHAVIOUR("a match that arrives byte by byte is found with its last byte, bounded or not", Needs::nothing) {
+STREAM_BEHAVIOUR("a match that arrives byte by byte is found with its last byte, bounded or not", every_way) {
   for (const char* pattern : {"a[0-9]{4}b", "a[0-9]*b", "\\ba\\d\\d\\d\\db"}) {
-    Ends ends = make_ends();
+    Ends ends = co_await open_ends(way);
     const Regex regex(pattern);
-    Future<std::string> read = ends.far.read_until_regex(regex);
-    co_await send_in_pieces(ends.near, "ba123b aa1b -- a1234", 1);
+    Future<std::string> read = ends.peer.read_until_regex(regex);
+    co_await send_bytes(ends, read, "ba123b aa1b -- a1234");
     if (std::string_view(pattern) != "a[0-9]*b") {
       expect(!read.done(), "not yet");
-      co_await send(ends.near, "b");
+      co_await ends.ours.write("b");
     }
     const std::string found = co_await std::move(read);
     expect_equal(found, pattern == std::string_view("a[0-9]*b") ? "ba123b" : "ba123b aa1b -- a1234b");
   }
 }
 
-BEHAVIOUR("what a pattern may not be followed by is decided when the next byte is there", Needs::nothing) {
-  Ends ends = make_ends();
+STREAM_BEHAVIOUR("what a pattern may not be followed by is decided when the next byte is there", every_way) {
+  Ends ends = co_await open_ends(way);
   const Regex pattern("foo\\B");
-  Future<std::string> read = ends.far.read_until_regex(pattern);
-  co_await send(ends.near, "foo");
+  Future<std::string> read = ends.peer.read_until_regex(pattern);
+  co_await ends.ours.write("foo");
+  co_await until_buffered(ends.peer, 3);
   expect(!read.done(), "at the end of the bytes is a word's end");
-  co_await send(ends.near, "ball");
+  co_await ends.ours.write("ball");
   const std::string found = co_await std::move(read);
   expect_equal(found, "foo");
 }
 
-BEHAVIOUR("a match in the last of many pieces that came at once is found", Needs::nothing) {
-  Ends ends = make_ends();
+STREAM_BEHAVIOUR("a match in the last of many pieces that came at once is found", in_whole_calls) {
+  Ends ends = co_await open_ends(way);
   const Regex pattern("x[^x]*y");
   const std::string much = std::string(300'000, '-') + "x" + std::string(200'000, '-') + "y";
-  Future<void> sending = ends.near.write(much);
-  const std::string found = co_await ends.far.read_until_regex(pattern);
+  Future<void> sending = ends.ours.write(much);
+  const std::string found = co_await ends.peer.read_until_regex(pattern);
   expect(found == much, "all of it");
   co_await std::move(sending);
 }
 
-BEHAVIOUR("read_until_regex closes the stream when max_bytes pass without a match", Needs::nothing) {
-  Ends ends = make_ends();
+STREAM_BEHAVIOUR("read_until_regex closes the stream when max_bytes pass without a match", every_way) {
+  Ends ends = co_await open_ends(way);
   const Regex pattern("\r?\n");
-  Future<std::string> read = ends.far.read_until_regex(pattern, 10);
-  co_await send(ends.near, "012345678");
+  Future<std::string> read = ends.peer.read_until_regex(pattern, 10);
+  co_await ends.ours.write("012345678");
+  co_await until_buffered(ends.peer, 9);
   expect(!read.done(), "one byte is left");
-  co_await send(ends.near, "9");
+  co_await ends.ours.write("9");
   co_await expect_failure(std::move(read), Errc::unsatisfiable_read);
-  expect(reason_of(ends.far.error()) == Errc::unsatisfiable_read, "the stream knows why");
+  expect(reason_of(ends.peer.error()) == Errc::unsatisfiable_read, "the stream knows why");
 }
 
-BEHAVIOUR("a match that ends exactly at max_bytes is found, one beyond it is an error even if it is here",
-          Needs::nothing) {
+STREAM_BEHAVIOUR("a match that ends exactly at max_bytes is found, one beyond it is an error even if it is here",
+                 every_way) {
   const Regex pattern("\r?\n");
-  Ends exact = make_ends();
-  co_await exact.near.write("012345678\nmore");
-  const std::string line = co_await exact.far.read_until_regex(pattern, 10);
+  Ends exact = co_await open_ends(way);
+  co_await exact.ours.write("012345678\nmore");
+  const std::string line = co_await exact.peer.read_until_regex(pattern, 10);
   expect_equal(line, "012345678\n");
-  Ends beyond = make_ends();
-  co_await send(beyond.near, "0123456789\nmore");
-  co_await expect_failure(beyond.far.read_until_regex(pattern, 10), Errc::unsatisfiable_read);
+  Ends beyond = co_await open_ends(way);
+  co_await beyond.ours.write("0123456789\nmore");
+  co_await beyond.peer.peek(15);
+  co_await expect_failure(beyond.peer.read_until_regex(pattern, 10), Errc::unsatisfiable_read);
 }
 
-BEHAVIOUR("a match in front of the peer's end is found, none fails with end and leaves the bytes", Needs::nothing) {
+STREAM_BEHAVIOUR("a match in front of the peer's end is found, none fails with end and leaves the bytes", every_way) {
   const Regex pattern("b+;");
-  Ends ends = make_ends();
-  Future<std::string> read = ends.far.read_until_regex(pattern);
-  co_await ends.near.write("abb;tail");
-  co_await ends.near.shutdown_write();
+  Ends ends = co_await open_ends(way);
+  Future<std::string> read = ends.peer.read_until_regex(pattern);
+  co_await ends.ours.write("abb;tail");
+  co_await ends.ours.shutdown_write();
   const std::string found = co_await std::move(read);
   expect_equal(found, "abb;");
-  co_await expect_failure(ends.far.read_until_regex(pattern), Errc::end);
-  const std::string tail = co_await ends.far.read_until_close();
+  co_await expect_failure(ends.peer.read_until_regex(pattern), Errc::end);
+  const std::string tail = co_await ends.peer.read_until_close();
   expect_equal(tail, "tail");
 }
 
-BEHAVIOUR("what was received before a close is searched, and then comes the reason", Needs::nothing) {
+STREAM_BEHAVIOUR("what was received before a close is searched, and then comes the reason", every_way) {
   const Regex pattern("\n");
-  Ends ends = make_ends();
-  co_await send(ends.near, "one\ntwo");
-  const std::string seen = co_await ends.far.peek(7);
-  ends.far.close();
-  const std::string found = co_await ends.far.read_until_regex(pattern);
+  Ends ends = co_await open_ends(way);
+  co_await ends.ours.write("one\ntwo");
+  const std::string seen = co_await ends.peer.peek(7);
+  ends.peer.close();
+  const std::string found = co_await ends.peer.read_until_regex(pattern);
   expect_equal(found, "one\n");
-  co_await expect_failure(ends.far.read_until_regex(pattern), Errc::local);
+  co_await expect_failure(ends.peer.read_until_regex(pattern), Errc::local);
 }
 
-BEHAVIOUR("a read_until_regex that times out or is dropped leaves its bytes for the next read", Needs::nothing) {
+STREAM_BEHAVIOUR("a read_until_regex that times out or is dropped leaves its bytes for the next read", every_way) {
   const Regex pattern("[;,]");
-  Ends ends = make_ends();
-  co_await send(ends.near, "half");
-  co_await expect_failure(with_timeout(1ms, ends.far.read_until_regex(pattern)), Errc::timeout);
+  Ends ends = co_await open_ends(way);
+  co_await ends.ours.write("half");
+  co_await expect_failure(with_timeout(1ms, ends.peer.read_until_regex(pattern)), Errc::timeout);
   {
-    Future<std::string> found = ends.far.read_until_regex(pattern);
-    co_await send(ends.near, " and half;rest");
-    expect(found.done(), "it is there, and nobody takes it");
+    Future<std::string> found = ends.peer.read_until_regex(pattern);
+    co_await ends.ours.write(" and half;rest");
+    co_await settled(found);
   }
-  const std::string all = co_await ends.far.read_until_regex(pattern);
+  const std::string all = co_await ends.peer.read_until_regex(pattern);
   expect_equal(all, "half and half;");
-  const std::string rest = co_await ends.far.read_bytes(4);
+  const std::string rest = co_await ends.peer.read_bytes(4);
   expect_equal(rest, "rest");
 }
 
-BEHAVIOUR("a read_until_regex keeps its pattern, whatever becomes of the Regex", Needs::nothing) {
-  Ends ends = make_ends();
+STREAM_BEHAVIOUR("a read_until_regex keeps its pattern, whatever becomes of the Regex", every_way) {
+  Ends ends = co_await open_ends(way);
   Future<std::string> read;
   {
     const Regex pattern("a|b");
-    read = ends.far.read_until_regex(pattern);
+    read = ends.peer.read_until_regex(pattern);
   }
-  co_await send(ends.near, "--b");
+  co_await ends.ours.write("--b");
   const std::string found = co_await std::move(read);
   expect_equal(found, "--b");
 }
 
-BEHAVIOUR("read_until_regex_view borrows what read_until_regex copies", Needs::nothing) {
+STREAM_BEHAVIOUR("read_until_regex_view borrows what read_until_regex copies", every_way) {
   const Regex pattern("\r?\n");
-  Ends ends = make_ends();
-  co_await send(ends.near, "one\r\ntwo\n");
-  const std::string_view one = co_await ends.far.read_until_regex_view(pattern);
+  Ends ends = co_await open_ends(way);
+  co_await ends.ours.write("one\r\ntwo\n");
+  const std::string_view one = co_await ends.peer.read_until_regex_view(pattern);
   expect_equal(one, "one\r\n");
-  const std::string_view two = co_await ends.far.read_until_regex_view(pattern);
+  const std::string_view two = co_await ends.peer.read_until_regex_view(pattern);
   expect_equal(two, "two\n");
 }
 
-BEHAVIOUR("a second read beside a read_until_regex fails with busy and harms nothing", Needs::nothing) {
+STREAM_BEHAVIOUR("a second read beside a read_until_regex fails with busy and harms nothing", every_way) {
   const Regex pattern("a");
   const Regex other("b");
-  Ends ends = make_ends();
-  Future<std::string> read = ends.far.read_until_regex(pattern);
-  co_await expect_failure(ends.far.read_until_regex(other), Errc::busy);
-  co_await send(ends.near, "ba");
+  Ends ends = co_await open_ends(way);
+  Future<std::string> read = ends.peer.read_until_regex(pattern);
+  co_await expect_failure(ends.peer.read_until_regex(other), Errc::busy);
+  co_await ends.ours.write("ba");
   const std::string found = co_await std::move(read);
   expect_equal(found, "ba");
 }
