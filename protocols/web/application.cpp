@@ -253,7 +253,7 @@ void log_failed_request(RequestHandler& handler) {
 
 Future<void> ErrorHandler::prepare() { return send_error(status_); }
 
-Future<void> RedirectHandler::get() {
+std::string RedirectHandler::target() const {
   std::string url;
   for (std::size_t i = 0; i < url_.size(); ++i) {
     const bool slot =
@@ -266,7 +266,14 @@ Future<void> RedirectHandler::get() {
     if (index < path_args().size()) url += url_escape(path_args()[index], false);
     i += 2;
   }
-  return redirect(url, permanent_);
+  return url;
+}
+
+// A group that begins with a slash must not make a path of ours another host.
+Future<void> RedirectHandler::get() {
+  const std::string url = target();
+  if (url.starts_with("//") && !url_.starts_with("//")) return send_error(403);
+  return redirect(url_concat(url, request().query_arguments()), permanent_);
 }
 
 Future<void> FallbackHandler::execute() {

@@ -46,7 +46,8 @@ std::vector<std::string> values_of(const RequestHandler& handler, HandlerState& 
   }
   std::vector<std::string> values;
   for (const std::string_view value : raw) {
-    const std::string decoded = handler.decode_argument(std::string(value), name);
+    std::string decoded = handler.decode_argument(std::string(value), name);
+    detail::blank_controls(decoded);
     values.emplace_back(detail::without_spaces(decoded));
   }
   return values;
@@ -78,7 +79,6 @@ const std::string& RequestHandler::path_argument(std::string_view name) const {
 
 std::string RequestHandler::decode_argument(std::string value, std::string_view name) const {
   if (!detail::is_utf8(value)) throw HTTPError(400, "Invalid unicode in " + detail::printable(name));
-  detail::blank_controls(value);
   return value;
 }
 
@@ -176,8 +176,9 @@ Future<bool> RequestHandler::authenticated() {
     co_await send_error(403);
     co_return false;
   }
+  const bool elsewhere = settings().login_url().find("://") != std::string::npos;
   HTTPArguments next;
-  next.add("next", request().uri());
+  next.add("next", elsewhere ? request().full_url() : request().uri());
   co_await redirect(url_concat(settings().login_url(), next));
   co_return false;
 }

@@ -66,12 +66,13 @@ std::string allowed_methods(unsigned verbs) {
   return list;
 }
 
+// One that would break out of the status line is none.
 std::string reason_in(const Failure& failure) {
   if (!failure.exception()) return {};
   try {
     std::rethrow_exception(failure.exception());
   } catch (const HTTPError& error) {
-    return error.http_reason();
+    return is_http_field_value(error.http_reason()) ? error.http_reason() : std::string();
   } catch (...) {
     return {};
   }
@@ -91,10 +92,7 @@ void RequestHandler::clear() {
 }
 
 void RequestHandler::set_status(int status, std::string reason) {
-  for (const char c : reason) {
-    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f')
-      throw Error(Errc::protocol, "a control character in a reason");
-  }
+  if (!is_http_field_value(reason)) throw Error(Errc::protocol, "a control character in a reason");
   state_->status = status;
   state_->reason = std::move(reason);
 }

@@ -91,7 +91,7 @@ class RequestHandler {
   virtual std::optional<std::string> compute_etag() const;
   // Of what was written, as SHA-1 by default; no value: none.  finish() asks for bodies of up to a MiB.
   virtual std::string decode_argument(std::string value, std::string_view name) const;
-  // Throws HTTPError(400) for what is not UTF-8; control characters become spaces.
+  // Of each group of the path before prepare(), of arguments when they are asked for.  Throws HTTPError(400) for what is not UTF-8.
   virtual void check_xsrf_cookie();
   // Throws HTTPError(403) unless the request carries the cookie's token: as argument `_xsrf`, or in X-Xsrftoken or X-Csrftoken.
   virtual Future<void> execute();
@@ -120,7 +120,7 @@ class RequestHandler {
   std::string get_body_argument(std::string_view name, std::string_view otherwise);
   std::vector<std::string> get_body_arguments(std::string_view name);
   // Of the query, of a form in the body (urlencoded or multipart), or of both.  The last one counts where there are several; without
-  // spaces around it.  One that is missing throws HTTPError(400) unless there is an `otherwise`.
+  // spaces around it, and with spaces in place of control characters.  One that is missing throws HTTPError(400) unless there is an `otherwise`.
   const std::vector<std::pair<std::string, HTTPFile>>& files();
   // What a multipart form uploaded, with the names of its fields.
 
@@ -133,7 +133,7 @@ class RequestHandler {
   // get_current_user(), asked once.
   Future<bool> authenticated();
   // `if (!co_await authenticated()) co_return;` — a stranger is sent to the login_url of the settings (GET and HEAD), with
-  // ?next=…, or gets 403.
+  // ?next=…, which is a whole URL where the login page is on another host, or gets 403.
 
   // ---- the answer.  write() gathers it; finish() sends it with Content-Length and ETag, flush() what there is so far.
 

@@ -176,13 +176,16 @@ class ErrorHandler : public RequestHandler {
   int status_;
 };
 
-// Sends elsewhere: RedirectHandler("/new/{0}") with the groups of the pattern filled in.  301, or 302.
+// Sends elsewhere: RedirectHandler("/new/{0}") with the groups of the pattern filled in and the arguments of the query added.  301, or
+// 302.
 class RedirectHandler : public RequestHandler {
  public:
   explicit RedirectHandler(std::string url, bool permanent = true) : url_(std::move(url)), permanent_(permanent) {}
   Future<void> get() override;
 
  private:
+  std::string target() const;
+
   std::string url_;
   bool permanent_;
 };

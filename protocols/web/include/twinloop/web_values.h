@@ -34,10 +34,16 @@ Failure http_failure(int status) noexcept;
 int http_status_of(const Failure& failure) noexcept;
 // What a failure is answered with: the status of these two, otherwise 500.
 
-// Thrown by a handler: the request is finished as it stands, without an error (Tornado's).
+// Thrown by a handler: the request is finished as it stands, with this last text, without an error (Tornado's).
 class Finish : public std::exception {
  public:
+  explicit Finish(std::string last = {}) : last_(std::move(last)) {}
+
+  const std::string& last() const noexcept { return last_; }
   const char* what() const noexcept override { return "the handler asked for the end of its request"; }
+
+ private:
+  std::string last_;
 };
 
 // ---- cookies
