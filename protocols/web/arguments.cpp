@@ -21,9 +21,14 @@ enum class Source : unsigned char { query, body, both };
 
 Result<MultipartForm> parse_form(HandlerState& state) {
   const std::string_view type = state.request.headers().get("Content-Type");
-  if (type.starts_with(kMultipart)) return parse_multipart(state.body, type);
+  const bool multipart = type.starts_with(kMultipart);
   MultipartForm form;
-  if (type.starts_with(kForm)) form.arguments = parse_query(state.body);
+  if (!multipart && !type.starts_with(kForm)) return form;
+  if (const std::string* coding = state.request.headers().find("Content-Encoding")) {  // that nobody has taken off
+    return Failure(Errc::not_supported, "a form with Content-Encoding: " + detail::printable(*coding));
+  }
+  if (multipart) return parse_multipart(state.body, type);
+  form.arguments = parse_query(state.body);
   return form;
 }
 
@@ -119,6 +124,7 @@ std::optional<std::string> RequestHandler::get_cookie(std::string_view name) {
 
 // A cookie that is set twice is sent once.
 void RequestHandler::set_cookie(std::string_view name, std::string_view value, const CookieOptions& options) {
+  state_->expect_attached("set_cookie");
   auto& cookies = state_->cookies;
   std::string text = format_cookie(name, value, options);
   const auto known = std::find_if(cookies.begin(), cookies.end(), [&](const auto& each) { return each.first == name; });

@@ -126,6 +126,33 @@ class Knows : public RequestHandler {
   }
 };
 
+// Takes its connection over, and tries to answer all the same.
+class TooLate : public RequestHandler {
+  Future<void> get() override {
+    std::string leftover;
+    IOStream stream = detach(leftover);
+    int refused = 0;
+    const auto expect_throw = [&refused](auto call) {
+      try {
+        call();
+      } catch (const Error& error) {
+        refused += error.reason() == Errc::protocol ? 1 : 0;
+      }
+    };
+    expect_throw([this] { write("this should not work"); });
+    expect_throw([this] { set_header("X-Test", ""); });
+    expect_throw([this] { add_header("X-Test", ""); });
+    expect_throw([this] { set_cookie("Chocolate", "Chip"); });
+    expect_throw([this] { set_status(503); });
+    const Result<> flushed = co_await as_result(flush());
+    const Result<> moved = co_await as_result(redirect("/elsewhere"));
+    const Result<> failed = co_await as_result(send_error(500));
+    const Result<> finished = co_await as_result(finish());
+    for (const Result<>* each : {&flushed, &moved, &failed, &finished}) refused += each->reason() == Errc::protocol;
+    co_await stream.write(std::to_string(refused) + " refused\n");
+  }
+};
+
 class OnlyPosts : public RequestHandler {
   Future<void> post() override { co_return; }
 };
@@ -495,6 +522,32 @@ BEHAVIOUR("a handler may answer and log a failure that it knows, and its page is
   expect_equal(unknown.status, 500);
   expect_equal(unknown.body, "page for 500, nobody knows why");
   expect_equal(log.count(LogLevel::error), 3);  // what failed, and the line of the 500
+}
+
+BEHAVIOUR("a handler that has taken its connection over cannot answer any more, and is told so", Needs::http) {
+  const RecordedLog log;
+  Application app;
+  app.add<TooLate>("/");
+  co_await app.listen(kUrl);
+  IOStream client = co_await connect(kUrl);
+  co_await client.write(request("GET", "/"));
+  const std::string all = co_await client.read_until_close();
+  expect_equal(all, "9 refused\n");
+}
+
+BEHAVIOUR("a form in a coding that nobody has taken off is 400", Needs::http) {
+  const RecordedLog log;
+  Application app;
+  app.add<Arguments>("/");
+  co_await app.listen(kUrl);
+  const WebReply reply = co_await post_to("/", "Content-Encoding: gzip\r\n", gzipped("foo=bar"));
+  expect_equal(reply.status, 400);
+  Application inflating({}, HTTPServerOptions().set_decompress_requests(true));
+  inflating.add<Arguments>("/");
+  co_await inflating.listen("pair:inflating");
+  const std::string form = std::string(kForm) + "Content-Encoding: gzip\r\n";
+  const WebReply inflated = co_await fetch("pair:inflating", request("POST", "/", form, gzipped("foo=bar")));
+  expect_equal(inflated.body, "bar|default|bar|[bar]");
 }
 
 BEHAVIOUR("a handler without GET has no HEAD, and a method that nobody knows is 405, too", Needs::http) {

@@ -244,7 +244,7 @@ BEHAVIOUR("a folder's redirection never leads to another host", kFiles) {
   co_await app.listen(kUrl);
   for (const std::string& target : {std::string("//docs"), "//example.org/.." + site.folder() + "/docs"}) {
     const WebReply reply = co_await get_and_head(target);
-    expect_equal(reply.status, 403);
+    expect(reply.status == 403 || reply.status == 404, std::to_string(reply.status));
     expect(!reply.headers.contains("Location"), reply.header("Location"));
   }
 }

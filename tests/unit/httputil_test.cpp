@@ -168,6 +168,7 @@ TEST_CASE("httputil: a query is decoded, and what is no escape stays") {
   CHECK(shown(parse_query("a=1&b=%20+%C3%A9&a=2")) == "a=1;b=  \xc3\xa9;a=2;");
   CHECK(shown(parse_query("a&b=&=c&&d=1=2")) == "a=;b=;=c;d=1=2;");
   CHECK(shown(parse_query("a=%&b=%4&c=%zz&%61=%25")) == "a=%;b=%4;c=%zz;a=%;");
+  CHECK(shown(parse_query("data=\xe5\xbc\xa0\xe4\xb8\x89&x=\xd5\xc5")) == "data=\xe5\xbc\xa0\xe4\xb8\x89;x=\xd5\xc5;");
   CHECK(shown(parse_query("")) == "");
   const HTTPArguments arguments = parse_query("a=1&a=2&b=3");
   CHECK(*arguments.find("a") == "2");

@@ -192,7 +192,8 @@ class RequestHandler {
   bool cancels_on_connection_close() const noexcept;
 
   IOStream detach(std::string& leftover);
-  // Takes the connection over, before anything was sent; neither on_finish() nor on_connection_close() follows.
+  // Takes the connection over, before anything was sent; neither on_finish() nor on_connection_close() follows, and what would
+  // change the answer fails with Error(protocol).
 
  private:
   friend class detail::ApplicationCore;
