@@ -153,6 +153,31 @@ class TooLate : public RequestHandler {
   }
 };
 
+// Writes between its waits, and leaves the end to others or not.
+class Sequence : public RequestHandler {
+ public:
+  explicit Sequence(bool finishes) : finishes_(finishes) {}
+  Future<void> prepare() override {
+    co_await moment();
+    if (get_argument("refuse", "") == "yes") throw HTTPError(403);
+    text_ = "1";
+  }
+  Future<void> get() override {
+    write(text_);
+    co_await moment();
+    write("2");
+    co_await moment();
+    if (finishes_)
+      co_await finish("3");
+    else
+      write("3");
+  }
+
+ private:
+  bool finishes_;
+  std::string text_;
+};
+
 class OnlyPosts : public RequestHandler {
   Future<void> post() override { co_return; }
 };
@@ -360,6 +385,7 @@ BEHAVIOUR("a redirection takes the query along, and the slashes of a group", Nee
   app.add<RedirectHandler>("/src2", std::string("/dst2?foo=bar"), false);
   app.add<RedirectHandler>("//twice", std::string("/once"));
   app.add<RedirectHandler>("/pattern/(.*?)/(.*?)/(.*)", std::string("/{1}/{0}/{2}"));
+  app.add<RedirectHandler>("/add(.*[^/])", std::string("/add{0}/"));
   app.add<RedirectHandler>("/(.*)/", std::string("/{0}"));
   co_await app.listen(kUrl);
   const auto expect_at = [](std::string target, int status, std::string_view location) -> Future<void> {
@@ -374,6 +400,7 @@ BEHAVIOUR("a redirection takes the query along, and the slashes of a group", Nee
   co_await expect_at("/pattern/a/b/c/d", 301, "/b/a/c/d");
   co_await expect_at("/pattern/%0d%0aX:y/b/c", 301, "/b/%0D%0AX%3Ay/c");
   co_await expect_at("/without/slash/?foo=bar", 301, "/without/slash?foo=bar");
+  co_await expect_at("/add/slash?foo=bar", 301, "/add/slash/?foo=bar");
 }
 
 BEHAVIOUR("a group that begins with a slash makes a redirection lead to no other host", Needs::http) {
@@ -548,6 +575,22 @@ BEHAVIOUR("a form in a coding that nobody has taken off is 400", Needs::http) {
   const std::string form = std::string(kForm) + "Content-Encoding: gzip\r\n";
   const WebReply inflated = co_await fetch("pair:inflating", request("POST", "/", form, gzipped("foo=bar")));
   expect_equal(inflated.body, "bar|default|bar|[bar]");
+}
+
+BEHAVIOUR("a verb begins behind what prepare waited for, and what it writes between its waits is one answer",
+          Needs::http) {
+  const RecordedLog log;
+  Application app;
+  app.add<Sequence>("/finished", true);
+  app.add<Sequence>("/unfinished", false);
+  co_await app.listen(kUrl);
+  for (const char* target : {"/finished", "/unfinished"}) {
+    const WebReply reply = co_await get_from(target);
+    expect_equal(reply.body, "123");
+    expect_equal(reply.header("Content-Length"), "3");
+  }
+  const WebReply refused = co_await get_from("/finished?refuse=yes");
+  expect_equal(refused.status, 403);
 }
 
 BEHAVIOUR("a handler without GET has no HEAD, and a method that nobody knows is 405, too", Needs::http) {
