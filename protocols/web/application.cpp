@@ -4,6 +4,7 @@
 
 #include "protocols/web/text.h"
 #include "twinloop/log.h"
+#include "twinloop/static_files.h"
 
 namespace twinloop {
 namespace detail {
@@ -73,7 +74,14 @@ class Ending {
 }  // namespace
 
 ApplicationCore::ApplicationCore(ApplicationSettings settings)
-    : settings_(std::move(settings)), hosts_(1), default_(make_route<ErrorHandler>(404)) {}
+    : settings_(std::move(settings)),
+      hosts_(1),
+      default_(make_route<ErrorHandler>(404)),
+      static_versions_(settings_.static_path()) {
+  if (settings_.static_path().empty()) return;
+  add_route(0, PathPattern::quoted(settings_.static_url_prefix()) + "(.*)",
+            make_route<StaticFileHandler>(settings_.static_path()));
+}
 
 RouteEntry& ApplicationCore::add_route(std::size_t host, std::string pattern, RouteEntry entry) {
   PatternRoute& route =

@@ -67,6 +67,15 @@ Future<WebReply> get_and_head(std::string target, std::string headers = {}) {
   co_return reply;
 }
 
+// Answers with the URL of a file, versioned and whole as the query says.
+class Names : public RequestHandler {
+  Future<void> get() override {
+    StaticUrlOptions options;
+    options.set_version(get_argument("version", "yes") == "yes").set_host(get_argument("host", "no") == "yes");
+    write(co_await static_url(path_argument("path"), options));
+  }
+};
+
 std::string pattern_of(std::size_t size) {
   std::string text(size, '\0');
   for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>(i * 31 + i / 4096);
@@ -359,6 +368,72 @@ BEHAVIOUR("a file that becomes shorter while it is sent over TCP is not taken fo
   const Result<std::string> body = co_await as_result(client.read_bytes(30'000'000));
   expect(!body.ok(), "the connection is cut");
   expect(log.mentions("became shorter"), log.text());
+}
+
+BEHAVIOUR("a static file's URL has its version, which changes with the file", kFiles) {
+  const RecordedLog log;
+  Site site;
+  site.write("a b.css", pattern_of(200'000));
+  Application app(ApplicationSettings().set_static_path(site.folder(), "/st.tic/"));
+  app.add<Names>("/name/(?P<path>.*)");
+  co_await app.listen(kUrl);
+  const WebReply first = co_await get_from("/name/a%20b.css");
+  expect(first.body.starts_with("/st.tic/a%20b.css?v=") && first.body.size() == 60, first.body);
+  const WebReply again = co_await get_from("/name/a%20b.css");
+  expect_equal(again.body, first.body);
+  const WebReply file = co_await get_from(first.body);
+  expect(file.body == pattern_of(200'000), "that URL is served");
+  expect_equal(file.header("Cache-Control"), "max-age=315360000");
+  const WebReply other_prefix = co_await get_from("/static/a%20b.css");
+  expect_equal(other_prefix.status, 404);
+  std::string changed = pattern_of(200'000);
+  changed[150'000] ^= 1;
+  site.write("a b.css", changed);
+  const WebReply second = co_await get_from("/name/a%20b.css");
+  expect(second.body != first.body && second.body.size() == first.body.size(), "another version");
+  site.write("a b.css", pattern_of(200'000));
+  const WebReply third = co_await get_from("/name/a%20b.css");
+  expect_equal(third.body, first.body);
+  expect(!log.mentions("static_url"), log.text());
+}
+
+BEHAVIOUR("a static URL may be whole, or without its version", kFiles) {
+  Site site;
+  Application app(ApplicationSettings().set_static_path(site.folder()));
+  app.add<Names>("/name/(?P<path>.*)");
+  co_await app.listen(kUrl);
+  const auto expect_url = [](std::string query, std::string_view begin, std::size_t size) -> Future<void> {
+    const WebReply reply = co_await get_from("/name/robots.txt" + query);
+    expect(reply.body.starts_with(begin), reply.body);
+    expect_equal(reply.body.size(), begin.size() + size);
+  };
+  co_await expect_url("", "/static/robots.txt?v=", 40);
+  co_await expect_url("?version=no", "/static/robots.txt", 0);
+  co_await expect_url("?host=yes", "http://example.org/static/robots.txt?v=", 40);
+  co_await expect_url("?host=yes&version=no", "http://example.org/static/robots.txt", 0);
+}
+
+BEHAVIOUR("a file that is not there is named without a version, and one outside of the folder, too", kFiles) {
+  const RecordedLog log;
+  Site site;
+  Application app(ApplicationSettings().set_static_path(site.folder()));
+  app.add<Names>("/name/(?P<path>.*)");
+  co_await app.listen(kUrl);
+  for (const char* path : {"nothing.css", "docs", "../secret", "out"}) {
+    const WebReply reply = co_await get_from(std::string("/name/") + path);
+    expect_equal(reply.body, std::string("/static/") + path);
+    expect(log.mentions("static_url: '" + std::string(path) + "'"), log.text());
+  }
+}
+
+BEHAVIOUR("without a static path there are no static URLs, and the error says so", kFiles) {
+  const RecordedLog log;
+  Application app;
+  app.add<Names>("/name/(?P<path>.*)");
+  co_await app.listen(kUrl);
+  const WebReply reply = co_await get_from("/name/robots.txt");
+  expect_equal(reply.status, 500);
+  expect(log.mentions("have no static path"), log.text());
 }
 
 BEHAVIOUR("a text file is compressed where the application compresses", kFiles) {

@@ -178,6 +178,10 @@ class RequestHandler {
     return reverse({route, {detail::url_part(args)...}});
   }
   // The path of a named route with its groups filled in.  Throws Error(not_found), or Error(invalid_url) for the wrong number.
+  Future<std::string> static_url(std::string path, StaticUrlOptions options = {});
+  // "/static/app.css?v=9f86d0…" for a file of the settings' static path: its version is a hash of what is in it, made again when the file
+  // has another time or size, so that caches may keep what they got for years (StaticFileHandler).  A file that cannot be read is
+  // named without a version, and the log says so.  Fails with not_supported where the settings have no static path.
   void set_etag_header();
   bool check_etag_header() const;
   // Whether If-None-Match names the ETag that is set (weak comparison, RFC 9110 §13.1.2); finish() asks by itself.

@@ -84,6 +84,23 @@ std::string format_cookie(std::string_view name, std::string_view value, const C
 // A Set-Cookie header's value.  Throws Error(protocol) for a name that is no token and for a value, domain or path that would end the
 // cookie or the header.
 
+// ---- URLs of static files
+
+class StaticUrlOptions {
+ public:
+  StaticUrlOptions& set_version(bool include) { return version_ = include, *this; }
+  // On.
+  StaticUrlOptions& set_host(bool include) { return host_ = include, *this; }
+  // Begins with the scheme and the host that the request came for.  Off.
+
+  bool version() const noexcept { return version_; }
+  bool host() const noexcept { return host_; }
+
+ private:
+  bool version_ = true;
+  bool host_ = false;
+};
+
 // ---- signed values: readable by whoever holds them, forgeable by nobody without the secret.  Format 2 of Tornado's, with
 // HMAC-SHA256, so that applications in both can share their cookies.
 
