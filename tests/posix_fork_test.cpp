@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "backends/posix/children.h"
 #include "backends/posix/descriptor.h"
 #include "backends/posix/signals.h"
 #include "tests/posix_fixtures.h"
@@ -553,6 +554,15 @@ TEST_CASE("a child that was forked while another thread changed the list of sign
     ::raise(SIGUSR1);
     loop.start();
     return told == 1 ? 0 : 1;
+  });
+  CHECK(status == 0);
+}
+
+TEST_CASE("a child that was forked while another thread looked after programs that were left can start one") {
+  const std::string name = each_backend();
+  const int status = status_of_child_beside(Children::orphans_lock(), [&name] {
+    IOLoop loop(make(name));
+    return run(loop, echo_a_word()) == 21 ? 0 : 1;
   });
   CHECK(status == 0);
 }
