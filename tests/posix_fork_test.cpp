@@ -532,6 +532,15 @@ int status_of_child_beside(ProcessLock& lock, F function) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+// How many blocks there are before the heap is asked for more.
+std::size_t blocks_at_hand() {
+  const std::size_t before = pool_stats().from_heap;
+  std::vector<void*> blocks;
+  while (pool_stats().from_heap == before && blocks.size() < 100 * Pool::kWindow) blocks.push_back(pool_allocate(64));
+  for (void* const block : blocks) pool_free(block, 64);
+  return blocks.size();
+}
+
 // More blocks than any list has, and then so many frees that what nobody needs is given back.
 void use_the_pool() {
   std::vector<void*> blocks;
@@ -584,4 +593,21 @@ TEST_CASE(
   });
   free_those();
   CHECK(status == 0);
+}
+
+TEST_CASE(
+    "a child that was forked while another thread held the free lists' lock takes nothing from what that one changed") {
+  if (!TWINLOOP_POOLS) SKIP("there are no free lists in this build");
+  std::vector<void*> kept;  // of every chunk some, so that the rest of it is left to whoever comes when the thread ends
+  std::thread([&kept] {
+    std::vector<void*> freed;
+    for (std::size_t i = 0; i < 4 * Pool::kWindow; ++i) (i % 8 == 0 ? kept : freed).push_back(pool_allocate(64));
+    for (void* const block : freed) pool_free(block, 64);
+  }).join();
+  const auto windows_at_hand = [] { return static_cast<int>(blocks_at_hand() / Pool::kWindow); };
+  ProcessLock nobodys;
+  const int undisturbed = status_of_child_beside(nobodys, windows_at_hand);
+  const int disturbed = status_of_child_beside(pool_lock(), windows_at_hand);
+  CHECK(undisturbed >= disturbed + 2);
+  for (void* const block : kept) pool_free(block, 64);
 }
