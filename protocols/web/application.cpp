@@ -1,5 +1,6 @@
 #include "protocols/web/application.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "protocols/web/text.h"
@@ -277,11 +278,23 @@ std::string RedirectHandler::target() const {
   return url;
 }
 
+namespace {
+
+std::string with_query(const std::string& url, std::string_view query) {
+  if (query.empty()) return url;
+  const std::size_t fragment = std::min(url.find('#'), url.size());
+  std::string text = url.substr(0, fragment);
+  text.append(text.find('?') == std::string::npos ? "?" : "&").append(query);
+  return text.append(url, fragment);
+}
+
+}  // namespace
+
 // A group that begins with a slash must not make a path of ours another host.
 Future<void> RedirectHandler::get() {
   const std::string url = target();
   if (url.starts_with("//") && !url_.starts_with("//")) return send_error(403);
-  return redirect(url_concat(url, request().query_arguments()), permanent_);
+  return redirect(with_query(url, request().query()), permanent_);
 }
 
 Future<void> FallbackHandler::execute() {

@@ -19,6 +19,16 @@ constexpr std::chrono::seconds kSignedCookieLife = std::chrono::hours(24) * 30;
 
 enum class Source : unsigned char { query, body, both };
 
+// More fields than there may be are the client's mistake.
+template <class F>
+decltype(auto) or_bad_request(F parse) {
+  try {
+    return parse();
+  } catch (const Error& error) {
+    throw HTTPError(400, error.what());
+  }
+}
+
 Result<MultipartForm> parse_form(HandlerState& state) {
   const std::string_view type = state.request.headers().get("Content-Type");
   const bool multipart = type.starts_with(kMultipart);
@@ -28,7 +38,7 @@ Result<MultipartForm> parse_form(HandlerState& state) {
     return Failure(Errc::not_supported, "a form with Content-Encoding: " + detail::printable(*coding));
   }
   if (multipart) return parse_multipart(state.body, type);
-  form.arguments = parse_query(state.body);
+  form.arguments = or_bad_request([&] { return parse_query(state.body); });
   return form;
 }
 
@@ -44,7 +54,7 @@ MultipartForm& form_of(HandlerState& state) {
 std::vector<std::string> values_of(const RequestHandler& handler, HandlerState& state, std::string_view name,
                                    Source source) {
   std::vector<std::string_view> raw;
-  if (source != Source::body) raw = state.request.query_arguments().all(name);
+  if (source != Source::body) raw = or_bad_request([&] { return state.request.query_arguments().all(name); });
   if (source != Source::query) {
     const std::vector<std::string_view> more = form_of(state).arguments.all(name);
     raw.insert(raw.end(), more.begin(), more.end());

@@ -314,6 +314,20 @@ BEHAVIOUR(
   co_await expect_answer("/", "other=x", "default|default|default|");
 }
 
+BEHAVIOUR("a query or a form of too many fields is the client's mistake: 400", Needs::http) {
+  const RecordedLog log;
+  Application app;
+  app.add<Arguments>("/");
+  co_await app.listen(kUrl);
+  std::string many = "foo=1";
+  for (int i = 0; i < 1000; ++i) many += "&x=";
+  const WebReply query = co_await post_to("/?" + many, "", "foo=1");
+  expect_equal(query.status, 400);
+  const WebReply form = co_await post_to("/", "", many);
+  expect_equal(form.status, 400);
+  expect_equal(log.count(LogLevel::error), 0);
+}
+
 BEHAVIOUR("an argument that is missing can be caught, and says which it was", Needs::http) {
   Application app;
   app.add<Does>("/", Does::Work([](Does& handler) -> Future<void> {
@@ -384,6 +398,7 @@ BEHAVIOUR("a redirection takes the query along, and the slashes of a group", Nee
   app.add<RedirectHandler>("/src", std::string("/dst"));
   app.add<RedirectHandler>("/src2", std::string("/dst2?foo=bar"), false);
   app.add<RedirectHandler>("//twice", std::string("/once"));
+  app.add<RedirectHandler>("/anchor", std::string("/there#anchor"));
   app.add<RedirectHandler>("/pattern/(.*?)/(.*?)/(.*)", std::string("/{1}/{0}/{2}"));
   app.add<RedirectHandler>("/add(.*[^/])", std::string("/add{0}/"));
   app.add<RedirectHandler>("/(.*)/", std::string("/{0}"));
@@ -397,6 +412,7 @@ BEHAVIOUR("a redirection takes the query along, and the slashes of a group", Nee
   co_await expect_at("/src?foo=bar", 301, "/dst?foo=bar");
   co_await expect_at("/src2?foo2=bar2", 302, "/dst2?foo=bar&foo2=bar2");
   co_await expect_at("//twice", 301, "/once");
+  co_await expect_at("/anchor?a=%C3%A9&b", 301, "/there?a=%C3%A9&b#anchor");
   co_await expect_at("/pattern/a/b/c/d", 301, "/b/a/c/d");
   co_await expect_at("/pattern/%0d%0aX:y/b/c", 301, "/b/%0D%0AX%3Ay/c");
   co_await expect_at("/without/slash/?foo=bar", 301, "/without/slash?foo=bar");
