@@ -66,6 +66,9 @@ TEST_CASE("run_sync gives what the coroutine gave, or throws what it threw") {
   CHECK(loop.run_sync(5s, &answer) == 42);
   CHECK(reason_of_failure([&] { loop.run_sync(&fail_later); }) == Errc::protocol);
   CHECK(loop.run_sync([](int n) { return Future<int>::ready(n); }, 7) == 7);
+  const auto throws_at_once = []() -> Future<void> { throw Error(Errc::limit, "before it is a coroutine"); };
+  CHECK(reason_of_failure([&] { loop.run_sync(throws_at_once); }) == Errc::limit);
+  CHECK(loop.run_sync(&answer) == 42);  // and the loop is as good as before
 }
 
 TEST_CASE("run_sync with a timeout cancels what is late and throws TimeoutError") {

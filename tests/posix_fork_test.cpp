@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "backends/posix/children.h"
 #include "backends/posix/descriptor.h"
 #include "backends/posix/signals.h"
 #include "tests/posix_fixtures.h"
@@ -531,6 +532,15 @@ int status_of_child_beside(ProcessLock& lock, F function) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+// How many blocks there are before the heap is asked for more.
+std::size_t blocks_at_hand() {
+  const std::size_t before = pool_stats().from_heap;
+  std::vector<void*> blocks;
+  while (pool_stats().from_heap == before && blocks.size() < 100 * Pool::kWindow) blocks.push_back(pool_allocate(64));
+  for (void* const block : blocks) pool_free(block, 64);
+  return blocks.size();
+}
+
 // More blocks than any list has, and then so many frees that what nobody needs is given back.
 void use_the_pool() {
   std::vector<void*> blocks;
@@ -557,6 +567,15 @@ TEST_CASE("a child that was forked while another thread changed the list of sign
   CHECK(status == 0);
 }
 
+TEST_CASE("a child that was forked while another thread looked after programs that were left can start one") {
+  const std::string name = each_backend();
+  const int status = status_of_child_beside(Children::orphans_lock(), [&name] {
+    IOLoop loop(make(name));
+    return run(loop, echo_a_word()) == 21 ? 0 : 1;
+  });
+  CHECK(status == 0);
+}
+
 TEST_CASE(
     "a child that was forked while another thread held the free lists' lock allocates and frees, also what its parent "
     "allocated") {
@@ -574,4 +593,21 @@ TEST_CASE(
   });
   free_those();
   CHECK(status == 0);
+}
+
+TEST_CASE(
+    "a child that was forked while another thread held the free lists' lock takes nothing from what that one changed") {
+  if (!TWINLOOP_POOLS) SKIP("there are no free lists in this build");
+  std::vector<void*> kept;  // of every chunk some, so that the rest of it is left to whoever comes when the thread ends
+  std::thread([&kept] {
+    std::vector<void*> freed;
+    for (std::size_t i = 0; i < 4 * Pool::kWindow; ++i) (i % 8 == 0 ? kept : freed).push_back(pool_allocate(64));
+    for (void* const block : freed) pool_free(block, 64);
+  }).join();
+  const auto windows_at_hand = [] { return static_cast<int>(blocks_at_hand() / Pool::kWindow); };
+  ProcessLock nobodys;
+  const int undisturbed = status_of_child_beside(nobodys, windows_at_hand);
+  const int disturbed = status_of_child_beside(pool_lock(), windows_at_hand);
+  CHECK(undisturbed >= disturbed + 2);
+  for (void* const block : kept) pool_free(block, 64);
 }

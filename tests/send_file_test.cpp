@@ -149,3 +149,42 @@ TEST_CASE("a file that a full window stops waits for room and does not ask the s
   CHECK(run(loop, attempts_at_a_full_window(file, kSize)) <= 5);
   CHECK(file->sent() == kSize);
 }
+
+namespace {
+
+// How often the system is asked by another who wants to send into a window that is full.
+Future<std::size_t> attempts_of_the_next(std::shared_ptr<Counted> file, std::uint64_t size) {
+  Listener listener = co_await listen("tcp://127.0.0.1:0");
+  IOStream client = co_await connect(listener.url());
+  IOStream server = co_await listener.accept();
+  Future<void> sending = twinloop::detail::send_file(server, file, 0, size);
+  std::size_t before = 0;
+  do {
+    before = file->sent();
+    co_await sleep_for(std::chrono::milliseconds(20));
+  } while (file->sent() > before);
+  sending = Future<void>();
+  const std::size_t attempts = file->attempts();
+  sending = twinloop::detail::send_file(server, file, file->sent(), size - file->sent());
+  co_await sleep_for(std::chrono::milliseconds(20));
+  CHECK_FALSE(sending.done());
+  const std::size_t more = file->attempts() - attempts;
+  Future<std::size_t> counting = count_bytes(client);
+  co_await std::move(sending);
+  server.close();
+  const std::size_t count = co_await std::move(counting);
+  CHECK(count == size);
+  co_return more;
+}
+
+}  // namespace
+
+TEST_CASE("who sends a file into a window that is known to be full waits, and the system is not asked") {
+  constexpr std::size_t kSize = 30'000'000;
+  const Scratch scratch(kSize);
+  if (!scratch.is_told_of()) SKIP("this file system cannot tell what it has in memory");
+  const std::string backend = each_backend();
+  IOLoop loop(make(backend));
+  const std::size_t most = backend == "epoll" ? 0 : 1;  // the others forget it with the one who waited
+  CHECK(run(loop, attempts_of_the_next(scratch.open(), kSize)) <= most);
+}

@@ -110,6 +110,11 @@ TEST_CASE("a pattern of text and groups has a way back, with what it is filled w
   CHECK(path_for("/items/([0-9]+)", {"42"}) == "/items/42");
   CHECK(path_for("^/(?P<a>.*)/x\\.y/([^)]+)$", {"a b", "\xc3\xa9?"}) == "/a%20b/x.y/%C3%A9%3F");
   CHECK(path_for("/plain", {}) == "/plain");
+  CHECK(path_for("^/favicon\\.ico$", {}) == "/favicon.ico");
+  CHECK(path_for("/items/(.*)", {"1 + 1"}) == "/items/1%20%2B%201");
+  CHECK(path_for("/items/(.*)", {"\xe9"}) == "/items/%E9");
+  CHECK(path_for("^/api/v\\d+/foo/(\\w+)$", {"bar"}) == "none");
+  CHECK(path_for("^/api/v1/foo/(\\w+)$", {"bar"}) == "/api/v1/foo/bar");
   CHECK(path_for("/items/([0-9]+)", {}) == "none");
   CHECK(path_for("/items/([0-9]+)", {"1", "2"}) == "none");
   CHECK(path_for("/items/?", {}) == "none");
@@ -213,7 +218,17 @@ TEST_CASE("a cookie cannot be made to end early or to begin another header") {
   for (const char* value : {"a;b", "a\r\nX: y", "a b", "\"", "a,b"}) {
     CHECK(reason_of_failure([&] { format_cookie("a", value); }) == Errc::protocol);
   }
-  CHECK(reason_of_failure([] { format_cookie("a b", "x"); }) == Errc::protocol);
+  for (char c = 0; c >= 0; ++c) {
+    if (c > ' ' && c != ';' && c != '\x7f') continue;
+    INFO(static_cast<int>(c));
+    const std::string text = std::string("x") + c + "y";
+    CHECK(reason_of_failure([&] { format_cookie(text, "x"); }) == Errc::protocol);
+    if (c == ' ') continue;
+    CHECK(reason_of_failure([&] { format_cookie("a", text); }) == Errc::protocol);
+    CHECK(reason_of_failure([&] { format_cookie("a", "b", CookieOptions().set_domain(text)); }) == Errc::protocol);
+    CHECK(reason_of_failure([&] { format_cookie("a", "b", CookieOptions().set_path(text)); }) == Errc::protocol);
+    CHECK(reason_of_failure([&] { format_cookie("a", "b", CookieOptions().set_same_site(text)); }) == Errc::protocol);
+  }
   CHECK(reason_of_failure([] { format_cookie("a", "b", CookieOptions().set_domain("x;y")); }) == Errc::protocol);
   CHECK(reason_of_failure([] { format_cookie("a", "b", CookieOptions().set_path("/\n")); }) == Errc::protocol);
 }
@@ -337,6 +352,9 @@ TEST_CASE("a file's content type follows from its ending") {
   CHECK(content_type_of("a/b.html") == "text/html; charset=utf-8");
   CHECK(content_type_of("B.PNG") == "image/png");
   CHECK(content_type_of("x.tar.gz") == "application/gzip");
+  CHECK(content_type_of("sample.xml.gz") == "application/gzip");
+  CHECK(content_type_of("sample.xml.bz2") == "application/octet-stream");
+  CHECK(content_type_of("sample.xml") == "application/xml");
   CHECK(content_type_of("some.dir/file") == "application/octet-stream");
   CHECK(content_type_of("x.unheardofending1234") == "application/octet-stream");
   CHECK(content_type_of("") == "application/octet-stream");
@@ -359,4 +377,8 @@ TEST_CASE("an HTTPError has its status, thrown or not") {
   CHECK(http_status_of(Failure(Errc::overflow)) == 500);
   CHECK(http_status_of(std::make_exception_ptr(std::runtime_error("x"))) == 500);
   CHECK(std::string(HTTPError(404, "no such item").what()).find("404") != std::string::npos);
+  CHECK(std::string(HTTPError(682).what()) == "HTTP 682: Unknown");
+  const HTTPError copy = HTTPError(HTTPError(403, "why", "Go away"));
+  CHECK(copy.status() == 403);
+  CHECK(copy.http_reason() == "Go away");
 }

@@ -286,6 +286,9 @@ TEST_CASE("a server lets in its own pages, the origins it names, and programs") 
         "403");
   CHECK(refusal(kRequest + "Origin: https://evil.example.com\r\n") == "403");
   CHECK(refusal(kRequest + "Origin: https://server.example.com.evil.com\r\n") == "403");
+  CHECK(refusal(kRequest + "Origin: http://subtenant.server.example.com\r\n") == "403");
+  CHECK(refusal(kRequest + "Origin: server.example.com\r\n") == "403");
+  CHECK(refusal(kRequest + "Origin: http://server.example.com/something\r\n") == "403");  // no origin: it has a path
   CHECK(refusal(kRequest + "Origin: null\r\n") == "403");
   ListenOptions options;
   options.add_origin("https://app.example.org");

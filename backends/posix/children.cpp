@@ -31,16 +31,16 @@ std::optional<Result<int>> collect(pid_t pid) noexcept {
   return Result<int>(exit_status_of(status));
 }
 
-constinit ProcessLock orphans_lock;
-std::vector<pid_t> orphans;  // guarded by orphans_lock: they outlived the loop that started them
+constinit ProcessLock lock_of_orphans;
+std::vector<pid_t> orphans;  // guarded by that lock: they outlived the loop that started them
 
 void collect_orphans() noexcept {
-  const std::lock_guard lock(orphans_lock);
+  const std::lock_guard lock(lock_of_orphans);
   std::erase_if(orphans, [](pid_t pid) { return collect(pid).has_value(); });
 }
 
 void add_orphan(pid_t pid) {
-  const std::lock_guard lock(orphans_lock);
+  const std::lock_guard lock(lock_of_orphans);
   orphans.push_back(pid);
 }
 
@@ -160,9 +160,11 @@ Children::~Children() {
   collect_orphans();
 }
 
+ProcessLock& Children::orphans_lock() noexcept { return lock_of_orphans; }
+
 // A thread that has gone may have been changing the list, so it is not looked at again.
 void Children::after_fork() noexcept {
-  orphans_lock.forget_holder();
+  lock_of_orphans.forget_holder();
   std::construct_at(&orphans);
 }
 

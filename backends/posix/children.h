@@ -31,6 +31,8 @@ class Children {
 
   static void after_fork() noexcept;
   // In the child: those that outlived their loops are the parent's.
+  static ProcessLock& orphans_lock() noexcept;
+  // Guards the list of those.
 
   void use_signals() noexcept { pidfds_ = false; }
   // For tests: as on a system without pidfds.

@@ -1,9 +1,11 @@
 #include "protocols/web/application.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "protocols/web/text.h"
 #include "twinloop/log.h"
+#include "twinloop/static_files.h"
 
 namespace twinloop {
 namespace detail {
@@ -73,7 +75,14 @@ class Ending {
 }  // namespace
 
 ApplicationCore::ApplicationCore(ApplicationSettings settings)
-    : settings_(std::move(settings)), hosts_(1), default_(make_route<ErrorHandler>(404)) {}
+    : settings_(std::move(settings)),
+      hosts_(1),
+      default_(make_route<ErrorHandler>(404)),
+      static_versions_(settings_.static_path()) {
+  if (settings_.static_path().empty()) return;
+  add_route(0, PathPattern::quoted(settings_.static_url_prefix()) + "(.*)",
+            make_route<StaticFileHandler>(settings_.static_path()));
+}
 
 RouteEntry& ApplicationCore::add_route(std::size_t host, std::string pattern, RouteEntry entry) {
   PatternRoute& route =
@@ -253,7 +262,7 @@ void log_failed_request(RequestHandler& handler) {
 
 Future<void> ErrorHandler::prepare() { return send_error(status_); }
 
-Future<void> RedirectHandler::get() {
+std::string RedirectHandler::target() const {
   std::string url;
   for (std::size_t i = 0; i < url_.size(); ++i) {
     const bool slot =
@@ -266,7 +275,26 @@ Future<void> RedirectHandler::get() {
     if (index < path_args().size()) url += url_escape(path_args()[index], false);
     i += 2;
   }
-  return redirect(url, permanent_);
+  return url;
+}
+
+namespace {
+
+std::string with_query(const std::string& url, std::string_view query) {
+  if (query.empty()) return url;
+  const std::size_t fragment = std::min(url.find('#'), url.size());
+  std::string text = url.substr(0, fragment);
+  text.append(text.find('?') == std::string::npos ? "?" : "&").append(query);
+  return text.append(url, fragment);
+}
+
+}  // namespace
+
+// A group that begins with a slash must not make a path of ours another host.
+Future<void> RedirectHandler::get() {
+  const std::string url = target();
+  if (url.starts_with("//") && !url_.starts_with("//")) return send_error(403);
+  return redirect(with_query(url, request().query()), permanent_);
 }
 
 Future<void> FallbackHandler::execute() {

@@ -9,6 +9,7 @@
 
 #include "protocols/web/handler_state.h"
 #include "protocols/web/path_pattern.h"
+#include "protocols/web/static_url.h"
 #include "twinloop/web.h"
 
 namespace twinloop::detail {
@@ -24,6 +25,7 @@ class ApplicationCore {
 
   std::string reverse_url(const RouteCall& call) const;
   const ApplicationSettings& settings() const noexcept { return settings_; }
+  StaticVersions& static_versions() noexcept { return static_versions_; }
 
   static Future<void> serve(std::shared_ptr<ApplicationCore> core, HTTPServerRequest& request);
   // Its frame keeps the handler, and the core.
@@ -57,6 +59,7 @@ class ApplicationCore {
   ApplicationSettings settings_;
   std::deque<Host> hosts_;
   RouteEntry default_;
+  StaticVersions static_versions_;
   List<HandlerState> draining_;  // who wants to know
 };
 

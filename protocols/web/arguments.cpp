@@ -19,11 +19,26 @@ constexpr std::chrono::seconds kSignedCookieLife = std::chrono::hours(24) * 30;
 
 enum class Source : unsigned char { query, body, both };
 
+// More fields than there may be are the client's mistake.
+template <class F>
+decltype(auto) or_bad_request(F parse) {
+  try {
+    return parse();
+  } catch (const Error& error) {
+    throw HTTPError(400, error.what());
+  }
+}
+
 Result<MultipartForm> parse_form(HandlerState& state) {
   const std::string_view type = state.request.headers().get("Content-Type");
-  if (type.starts_with(kMultipart)) return parse_multipart(state.body, type);
+  const bool multipart = type.starts_with(kMultipart);
   MultipartForm form;
-  if (type.starts_with(kForm)) form.arguments = parse_query(state.body);
+  if (!multipart && !type.starts_with(kForm)) return form;
+  if (const std::string* coding = state.request.headers().find("Content-Encoding")) {  // that nobody has taken off
+    return Failure(Errc::not_supported, "a form with Content-Encoding: " + detail::printable(*coding));
+  }
+  if (multipart) return parse_multipart(state.body, type);
+  form.arguments = or_bad_request([&] { return parse_query(state.body); });
   return form;
 }
 
@@ -39,14 +54,15 @@ MultipartForm& form_of(HandlerState& state) {
 std::vector<std::string> values_of(const RequestHandler& handler, HandlerState& state, std::string_view name,
                                    Source source) {
   std::vector<std::string_view> raw;
-  if (source != Source::body) raw = state.request.query_arguments().all(name);
+  if (source != Source::body) raw = or_bad_request([&] { return state.request.query_arguments().all(name); });
   if (source != Source::query) {
     const std::vector<std::string_view> more = form_of(state).arguments.all(name);
     raw.insert(raw.end(), more.begin(), more.end());
   }
   std::vector<std::string> values;
   for (const std::string_view value : raw) {
-    const std::string decoded = handler.decode_argument(std::string(value), name);
+    std::string decoded = handler.decode_argument(std::string(value), name);
+    detail::blank_controls(decoded);
     values.emplace_back(detail::without_spaces(decoded));
   }
   return values;
@@ -78,7 +94,6 @@ const std::string& RequestHandler::path_argument(std::string_view name) const {
 
 std::string RequestHandler::decode_argument(std::string value, std::string_view name) const {
   if (!detail::is_utf8(value)) throw HTTPError(400, "Invalid unicode in " + detail::printable(name));
-  detail::blank_controls(value);
   return value;
 }
 
@@ -119,6 +134,7 @@ std::optional<std::string> RequestHandler::get_cookie(std::string_view name) {
 
 // A cookie that is set twice is sent once.
 void RequestHandler::set_cookie(std::string_view name, std::string_view value, const CookieOptions& options) {
+  state_->expect_attached("set_cookie");
   auto& cookies = state_->cookies;
   std::string text = format_cookie(name, value, options);
   const auto known = std::find_if(cookies.begin(), cookies.end(), [&](const auto& each) { return each.first == name; });
@@ -176,8 +192,9 @@ Future<bool> RequestHandler::authenticated() {
     co_await send_error(403);
     co_return false;
   }
+  const bool elsewhere = settings().login_url().find("://") != std::string::npos;
   HTTPArguments next;
-  next.add("next", request().uri());
+  next.add("next", elsewhere ? request().full_url() : request().uri());
   co_await redirect(url_concat(settings().login_url(), next));
   co_return false;
 }

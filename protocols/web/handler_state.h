@@ -25,6 +25,16 @@ struct HandlerState : Pooled, ListNode {
   HandlerState(ApplicationCore& core, HTTPServerRequest& r, const RouteEntry& entry) noexcept
       : application(core), request(r), route(entry) {}
 
+  // What is wrong with a call that comes when there is no answer to give any more; empty: nothing is.
+  std::string too_late_for(const char* call) const {
+    if (detached) return std::string(call) + "() after the connection was taken over";
+    if (finished) return std::string(call) + "() after the request was finished";
+    return {};
+  }
+  void expect_attached(const char* call) const {
+    if (detached) throw Error(Errc::protocol, too_late_for(call));
+  }
+
   ApplicationCore& application;
   HTTPServerRequest& request;
   const RouteEntry& route;
@@ -49,7 +59,6 @@ struct HandlerState : Pooled, ListNode {
   bool finished = false;
   bool detached = false;
   bool cancels = false;  // when the client goes
-  bool broken = false;   // headers promised what did not come
   bool ended = false;    // on_finish or on_connection_close was called
 };
 

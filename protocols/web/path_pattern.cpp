@@ -98,6 +98,15 @@ std::vector<std::string> pieces_of(std::string_view pattern) {
 
 }  // namespace
 
+std::string PathPattern::quoted(std::string_view text) {
+  std::string pattern;
+  for (const char c : text) {
+    if (kSpecial.find(c) != std::string_view::npos) pattern += '\\';
+    pattern += c;
+  }
+  return pattern;
+}
+
 struct PathPattern::Expression {
   Expression(const std::string& pattern, bool ignore_case) : regex(pattern, options_for(ignore_case)) {}
   RE2 regex;

@@ -18,6 +18,9 @@ class PathPattern {
   PathPattern& operator=(PathPattern&&) noexcept;
   ~PathPattern();
 
+  static std::string quoted(std::string_view text);
+  // The pattern that this text alone matches.
+
   bool match(std::string_view text, std::vector<std::string>& groups) const;
   // Whether all of the text matches; `groups` are replaced by the undecoded groups, "" for one that took no part.
 

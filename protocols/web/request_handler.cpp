@@ -32,14 +32,15 @@ constexpr std::array<NamedVerb, detail::kVerbCount> kVerbs = {{
     {"OPTIONS", &RequestHandler::options},
 }};
 
-bool is_finish(const Failure& failure) noexcept {
-  if (!failure.exception()) return false;
+// What a handler that threw Finish wants to say last; no value for all other failures.
+std::optional<std::string> last_words(const Failure& failure) {
+  if (!failure.exception()) return std::nullopt;
   try {
     std::rethrow_exception(failure.exception());
-  } catch (const Finish&) {
-    return true;
+  } catch (const Finish& finish) {
+    return finish.last();
   } catch (...) {
-    return false;
+    return std::nullopt;
   }
 }
 
@@ -92,6 +93,7 @@ Future<void> RequestHandler::verb() {
 }
 
 Future<void> RequestHandler::begin() {
+  for (std::string& argument : state_->path_args) argument = decode_argument(std::move(argument), "the path");
   if (settings().xsrf_cookies() && !changes_nothing(request().method())) check_xsrf_cookie();
   return prepare();
 }
@@ -144,8 +146,8 @@ Future<void> RequestHandler::conclude(Failure failure) {
     co_await detail::Fail(std::move(failure));
     co_return;
   }
-  if (is_finish(failure)) {
-    if (!state.finished) co_await finish();
+  if (const std::optional<std::string> last = last_words(failure)) {
+    if (!state.finished) co_await finish(*last);
     co_return;
   }
   if (request().client_gone() && is_ordinary_end(failure.code())) co_return;

@@ -18,7 +18,7 @@ using detail::HandlerState;
 
 constexpr std::size_t kTaggedBody = 1024 * 1024;  // what is hashed in one go, for an ETag that nobody asked for
 
-Failure misuse(const char* what) { return {Errc::protocol, what}; }
+Future<void> failed(std::string misuse) { return Future<void>::failed(Failure(Errc::protocol, std::move(misuse))); }
 
 bool has_body(int status) noexcept { return status >= 200 && status != 204 && status != 304; }
 
@@ -66,12 +66,13 @@ std::string allowed_methods(unsigned verbs) {
   return list;
 }
 
+// One that would break out of the status line is none.
 std::string reason_in(const Failure& failure) {
   if (!failure.exception()) return {};
   try {
     std::rethrow_exception(failure.exception());
   } catch (const HTTPError& error) {
-    return error.http_reason();
+    return is_http_field_value(error.http_reason()) ? error.http_reason() : std::string();
   } catch (...) {
     return {};
   }
@@ -91,18 +92,22 @@ void RequestHandler::clear() {
 }
 
 void RequestHandler::set_status(int status, std::string reason) {
-  for (const char c : reason) {
-    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f')
-      throw Error(Errc::protocol, "a control character in a reason");
-  }
+  state_->expect_attached("set_status");
+  if (!is_http_field_value(reason)) throw Error(Errc::protocol, "a control character in a reason");
   state_->status = status;
   state_->reason = std::move(reason);
 }
 
 int RequestHandler::status() const noexcept { return state_->status; }
 HTTPHeaders& RequestHandler::headers() noexcept { return state_->headers; }
-void RequestHandler::set_header(std::string_view name, std::string_view value) { state_->headers.set(name, value); }
-void RequestHandler::add_header(std::string_view name, std::string_view value) { state_->headers.add(name, value); }
+void RequestHandler::set_header(std::string_view name, std::string_view value) {
+  state_->expect_attached("set_header");
+  state_->headers.set(name, value);
+}
+void RequestHandler::add_header(std::string_view name, std::string_view value) {
+  state_->expect_attached("add_header");
+  state_->headers.add(name, value);
+}
 void RequestHandler::clear_header(std::string_view name) { state_->headers.erase(name); }
 bool RequestHandler::headers_written() const noexcept { return state_->headers_written; }
 bool RequestHandler::finished() const noexcept { return state_->finished; }
@@ -122,7 +127,7 @@ bool RequestHandler::check_etag_header() const {
 // ---- the body
 
 void RequestHandler::write(std::string_view bytes) {
-  if (state_->finished) throw Error(Errc::protocol, "write() after the request was finished");
+  if (const std::string wrong = state_->too_late_for("write"); !wrong.empty()) throw Error(Errc::protocol, wrong);
   state_->output.append(bytes);
 }
 
@@ -152,7 +157,7 @@ void RequestHandler::prepare_whole_response() {
 
 Future<void> RequestHandler::finish(std::string_view last) {
   HandlerState& state = *state_;
-  if (state.finished) return Future<void>::failed(misuse("finish() after the request was finished"));
+  if (std::string wrong = state.too_late_for("finish"); !wrong.empty()) return failed(std::move(wrong));
   write(last);
   if (state.headers_written) {
     state.finished = true;
@@ -184,7 +189,7 @@ Future<void> RequestHandler::send_all() {
 
 Future<void> RequestHandler::flush() {
   HandlerState& state = *state_;
-  if (state.finished) return Future<void>::failed(misuse("flush() after the request was finished"));
+  if (std::string wrong = state.too_late_for("flush"); !wrong.empty()) return failed(std::move(wrong));
   if (!state.headers_written) {
     choose_encoding(state, true);
     add_cookies(state);
@@ -238,7 +243,8 @@ Future<void> RequestHandler::write_error(int status, const Failure& why) {
 }
 
 Future<void> RequestHandler::redirect(std::string_view url, bool permanent, int status) {
-  if (state_->headers_written) return Future<void>::failed(misuse("redirect() after the headers were sent"));
+  if (std::string wrong = state_->too_late_for("redirect"); !wrong.empty()) return failed(std::move(wrong));
+  if (state_->headers_written) return failed("redirect() after the headers were sent");
   set_status(status != 0 ? status : permanent ? 301 : 302);
   set_header("Location", url);
   return finish();

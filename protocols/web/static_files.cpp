@@ -89,7 +89,7 @@ std::string StaticFileHandler::get_content_type(std::string_view path) const {
 }
 
 std::chrono::seconds StaticFileHandler::get_cache_time(std::string_view) {
-  return request().query_arguments().find("v") != nullptr ? kForYears : std::chrono::seconds(0);
+  return get_query_arguments("v").empty() ? std::chrono::seconds(0) : kForYears;
 }
 
 void StaticFileHandler::set_extra_headers(std::string_view) {}

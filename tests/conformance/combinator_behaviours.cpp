@@ -290,6 +290,12 @@ BEHAVIOUR("all fails with the first failure in order once all are done, and logs
   expect_equal(logged.count(LogLevel::error), 1);
 }
 
+BEHAVIOUR("the only failure of all is its result, and no line of the log", Needs::nothing) {
+  const RecordedLog logged;
+  co_await expect_failure(all(failing_later(1ms, Errc::refused), later(2ms, 2)), Errc::refused);
+  expect_equal(logged.count(LogLevel::error), 0);
+}
+
 BEHAVIOUR("all logs no failure that is expected", Needs::nothing) {
   const RecordedLog logged;
   std::vector<Future<int>> futures = list(failing_later(2ms, Errc::refused), failing_later(1ms, Errc::protocol));

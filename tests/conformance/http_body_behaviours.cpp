@@ -195,6 +195,9 @@ BEHAVIOUR("HTTP body: a handler sets the limit of its own request, and not of th
   RawClient client = co_await site.open();
   const Reply large = co_await client.ask(post("/large", std::string(5000, 'x')));
   expect_equal(large.body.size(), 5000u);
+  const std::string chunk = "1388\r\n" + std::string(5000, 'x') + "\r\n0\r\n\r\n";
+  const Reply chunked = co_await client.ask(post_chunked("/large", chunk));
+  expect_equal(chunked.body.size(), 5000u);
   const Reply small = co_await client.ask(post("/small", std::string(5000, 'x')));
   expect_equal(small.status, 413);
 }

@@ -214,6 +214,33 @@ BEHAVIOUR("HTTP client goes: where half-closing clients are waited for, an end o
   expect_equal(diary.text, "answered");
 }
 
+BEHAVIOUR("HTTP client goes: where half-closing clients are waited for, an end of input drops nobody, and a reset does",
+          kNetwork) {
+  int alive = 0;
+  Signal go;
+  Site site(
+      [&alive, &go](HTTPServerRequest& request) -> Future<void> {
+        const Alive mark(alive);
+        request.cancel_when_client_goes();
+        if (request.uri() == "/ever") co_await sleep_for(1h);
+        co_await std::move(go.future);
+        co_await request.respond(200, {}, "answer");
+      },
+      HTTPServerOptions().set_half_closing_clients(HalfClosingClients::wait));
+  RawClient half = co_await open_and_ask(site, get("/"));
+  co_await half.stream().shutdown_write();
+  co_await sleep_for(10ms);
+  expect_equal(alive, 1);
+  go.promise.set_value();
+  const Reply reply = co_await half.reply();
+  expect_equal(reply.body, "answer");
+  co_await until(site.server(), nobody_is_served);
+  RawClient gone = co_await open_and_ask(site, get("/ever"));
+  gone.stream().abort();
+  co_await until(site.server(), nobody_is_connected);
+  expect_equal(alive, 0);
+}
+
 BEHAVIOUR("HTTP client goes: where half-closing clients are waited for, a reset still is one", kNetwork) {
   Diary diary;
   Site site(with(wait_interested, diary), HTTPServerOptions().set_half_closing_clients(HalfClosingClients::wait));

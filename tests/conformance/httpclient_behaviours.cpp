@@ -84,6 +84,7 @@ BEHAVIOUR("a request names its host, the client and the encodings that it unders
   expect(usual.has("\r\nHost: 127.0.0.1:"), usual.head);
   expect(usual.has("\r\nUser-Agent: tester/1\r\n"), usual.head);
   expect(usual.has("\r\nAccept-Encoding: gzip, deflate\r\n"), usual.head);
+  expect_equal(HTTPClientOptions().user_agent(), "twinloop");
   const RawRequest& changed = server.requests()[1];
   expect(changed.has("\r\nHost: other.test\r\n"), changed.head);
   expect(!changed.has("127.0.0.1"), changed.head);
@@ -109,9 +110,11 @@ BEHAVIOUR("every usual method is sent as it is", kNetwork) {
   for (const char* method : {"GET", "DELETE", "OPTIONS", "POST", "PUT", "PATCH", "HEAD"}) {
     HTTPRequest request = server.request();
     request.set_method(method);
-    if (std::string_view(method).starts_with("P")) request.set_body("x");
+    const std::string body = std::string_view(method).starts_with("P") ? "some data" : "";
+    if (!body.empty()) request.set_body(body);
     co_await client.fetch(std::move(request));
     expect_equal(server.requests().back().line(), std::string(method) + " / HTTP/1.1");
+    expect_equal(server.requests().back().body, body);
   }
 }
 
@@ -131,6 +134,11 @@ BEHAVIOUR("unusual methods, bodies where none belongs and missing ones are refus
   const HTTPResponse response = co_await fetch(other);
   expect_equal(response.body, "all");
   expect_equal(server.requests()[0].line(), "PURGE / HTTP/1.1");
+  for (const char* method : {"POST", "PUT", "PATCH"}) {
+    const HTTPResponse bodiless =
+        co_await fetch(HTTPRequest(request).set_method(method).set_allow_nonstandard_methods(true));
+    expect_equal(bodiless.body, "");
+  }
 }
 
 BEHAVIOUR("nothing that a caller passes on breaks out of its place in the request", kNetwork) {
@@ -170,6 +178,9 @@ BEHAVIOUR("a user name and password go as basic authorization, from a setter or 
          server.requests()[0].head);
   expect(server.requests()[1].has("\r\nAuthorization: Basic dXMgZXI6cGFzczp3b3Jk\r\n"), server.requests()[1].head);
   expect_equal(response.effective_url, server.url("/secret"));
+  expect(server.requests()[1].has("\r\nHost: 127.0.0.1:"), server.requests()[1].head);
+  co_await fetch(server.request().set_basic_auth("test", "123\xc2\xa3"));
+  expect(server.requests()[2].has("\r\nAuthorization: Basic dGVzdDoxMjPCow==\r\n"), server.requests()[2].head);
   co_await refused(server.request().set_basic_auth("a:b", "c"), "a colon");
 }
 
@@ -286,6 +297,28 @@ BEHAVIOUR("with expect_100_continue a server that refuses gets no body, and its 
   expect_equal(response.status, 403);
   expect_equal(response.body, "no");
   expect_equal(client.stats().idle, 0u);
+  bool asked = false;
+  const auto produce = [&asked](HTTPBodyWriter& writer) {
+    asked = true;
+    return writer.write("body");
+  };
+  request.set_body_producer(produce);
+  const HTTPResponse again = co_await client.fetch(request);
+  expect_equal(again.status, 403);
+  expect(!asked, "nobody wanted its body");
+}
+
+BEHAVIOUR("100 Continue that nobody asked for, and other interim answers, are passed over", kNetwork) {
+  const std::string early = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+  const HTTPResponse response = co_await answer_to("HTTP/1.1 100 CONTINUE\r\n\r\n" + early + ok_with("A"));
+  expect_equal(response.status, 200);
+  expect_equal(response.body, "A");
+  expect(!response.headers.contains("Link"), "it was of another answer");
+}
+
+BEHAVIOUR("an answer may fold a header line, as old servers do", kNetwork) {
+  const HTTPResponse response = co_await answer_to(ok_with("x", "X-XSS-Protection: 1;\r\n mode=block\r\n"));
+  expect_equal(response.headers.get("X-XSS-Protection"), "1; mode=block");
 }
 
 BEHAVIOUR("a server that does not know of 100 Continue gets the body after a second", Needs::http) {
@@ -345,7 +378,8 @@ BEHAVIOUR("a chunked answer on a connection that closes then is whole", kNetwork
 BEHAVIOUR("an answer that could be read in two ways is refused", kNetwork) {
   const std::string start = "HTTP/1.1 200 OK\r\n";
   for (const char* headers :
-       {"Content-Length: 2\r\nContent-Length: 3\r\n", "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+       {"Content-Length: 2\r\nContent-Length: 3\r\n", "Content-Length: 2,2\r\n", "Content-Length: 2, 4\r\n",
+        "Content-Length: 2\r\nContent-Length: 2\r\n", "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
         "Content-Length: two\r\n", "Transfer-Encoding: chunked, gzip\r\n"}) {
     co_await expect_message(answer_to(start + headers + "\r\nok"), Errc::protocol, "the server's answer: ");
   }

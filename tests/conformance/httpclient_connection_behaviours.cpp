@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "httpclient_fixtures.h"
+#include "twinloop/executor.h"
 #include "twinloop/locks.h"
 #include "twinloop/timing.h"
 
@@ -160,6 +161,15 @@ BEHAVIOUR("AsyncHTTPClient::current() is one client for each loop", Needs::http)
   co_await fetch(server.request());
   co_await fetch(server.request());
   expect_equal(client.stats().connections, 1u);
+}
+
+BEHAVIOUR("the client of another thread's loop is another one", Needs::http | Needs::threads) {
+  const auto address_there = [] {
+    IOLoop loop;
+    return loop.run_sync([]() -> Future<const void*> { co_return &AsyncHTTPClient::current(); });
+  };
+  const void* there = co_await IOLoop::current().run_in_executor(address_there);
+  expect(there != &AsyncHTTPClient::current(), "another one");
 }
 
 // ---- turns
@@ -350,9 +360,13 @@ BEHAVIOUR("connect_timeout covers resolving and connecting", kNetwork) {
 BEHAVIOUR("a timeout of zero is none", kNetwork) {
   ScriptedServer server = co_await ScriptedServer::answering(hello);
   HTTPRequest request = server.request();
-  request.set_connect_timeout(0s).set_request_timeout(0s);
-  const HTTPResponse response = co_await fetch(request);
-  expect_equal(response.body, "hello");
+  for (const Duration connecting : {Duration(0), Duration(20s)}) {
+    for (const Duration whole : {Duration(0), Duration(20s)}) {
+      const HTTPResponse response =
+          co_await fetch(HTTPRequest(request).set_connect_timeout(connecting).set_request_timeout(whole));
+      expect_equal(response.body, "hello");
+    }
+  }
 }
 
 // ---- where it connects

@@ -54,6 +54,10 @@ BEHAVIOUR("a 303 turns into a GET without a body, and so do 301 and 302 that ans
     const std::string line = co_await line_after(status, "POST");
     expect_equal(line, "GET /there HTTP/1.1|");
   }
+  for (const char* method : {"GET", "DELETE", "OPTIONS"}) {
+    const std::string line = co_await line_after(303, method);
+    expect_equal(line, "GET /there HTTP/1.1|");
+  }
   const std::string put = co_await line_after(303, "PUT");
   expect_equal(put, "GET /there HTTP/1.1|");
   const std::string head = co_await line_after(303, "HEAD");
@@ -65,14 +69,25 @@ BEHAVIOUR("301 and 302 keep other methods, 307 and 308 keep method and body", kN
     const std::string line = co_await line_after(status, "PUT");
     expect_equal(line, "PUT /there HTTP/1.1|body");
   }
+  for (const int status : {301, 302, 307, 308}) {
+    for (const char* method : {"GET", "HEAD", "DELETE", "OPTIONS"}) {
+      const std::string line = co_await line_after(status, method);
+      expect_equal(line, std::string(method) + " /there HTTP/1.1|");
+    }
+  }
   for (const int status : {307, 308}) {
     for (const char* method : {"POST", "PUT"}) {
       const std::string line = co_await line_after(status, method);
       expect_equal(line, std::string(method) + " /there HTTP/1.1|body");
     }
-    const std::string line = co_await line_after(status, "DELETE");
-    expect_equal(line, "DELETE /there HTTP/1.1|");
   }
+}
+
+BEHAVIOUR("a PUT without a body, where that is allowed, is sent elsewhere by a 307 without one", kNetwork) {
+  ScriptedServer server = co_await ScriptedServer::answering(redirecting);
+  HTTPRequest request = server.request("/307/there");
+  const HTTPResponse response = co_await fetch(request.set_method("PUT").set_allow_nonstandard_methods(true));
+  expect_equal(response.body, "PUT /there HTTP/1.1|");
 }
 
 namespace {
@@ -175,6 +190,7 @@ BEHAVIOUR("a redirect without a Location is an answer as any other", kNetwork) {
       [](const RawRequest&) { return std::string("HTTP/1.1 302 Found\r\nContent-Length: 2\r\n\r\nhm"); });
   const HTTPResponse response = co_await fetch(server.request().set_raise_error(false));
   expect_equal(response.body, "hm");
+  expect_equal(response.status, 302);
 }
 
 BEHAVIOUR("a redirect whose body has no end is left behind", kNetwork) {

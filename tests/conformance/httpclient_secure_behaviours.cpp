@@ -3,6 +3,7 @@
 
 #include "httpclient_fixtures.h"
 #include "tests/tls_fixtures.h"
+#include "twinloop/httpserver.h"
 #include "twinloop/task_group.h"
 #include "twinloop/timing.h"
 
@@ -79,6 +80,29 @@ BEHAVIOUR("https checks whom it talks to, and keeps its connections as http does
   const HTTPResponse second = co_await client.fetch(request);
   expect(second.times.reused, "the same connection");
   co_await expect_message(client.fetch(server.request()), Errc::bad_certificate, "GET https://");  // not over that one
+}
+
+BEHAVIOUR("a web server speaks https, and is believed about it unless a trusted proxy says otherwise", kNetwork) {
+  HTTPServer server(
+      [](HTTPServerRequest& request) -> Future<void> {
+        const std::string body = co_await request.body();
+        co_await request.respond(200, {}, request.protocol() + " " + std::to_string(body.size()));
+      },
+      HTTPServerOptions().add_trusted_proxy("127.0.0.1"));
+  const std::string url = co_await server.listen("https://127.0.0.1:0", certified());
+  expect(url.starts_with("https://127.0.0.1:"), url);
+  const auto ask = [&url](std::string scheme) {
+    HTTPRequest request(url + "/");
+    request.set_tls(trusting()).set_method("POST").set_body(std::string(5000, 'A'));
+    if (!scheme.empty()) request.set_header("X-Scheme", scheme);
+    return fetch(std::move(request));
+  };
+  const HTTPResponse plain = co_await ask("");
+  expect_equal(plain.body, "https 5000");
+  const HTTPResponse unwrapped = co_await ask("http");
+  expect_equal(unwrapped.body, "http 5000");
+  const HTTPResponse unknown = co_await ask("unknown");
+  expect_equal(unknown.body, "https 5000");
 }
 
 BEHAVIOUR("a certificate for another host is refused, also where the connection goes elsewhere", kNetwork) {

@@ -97,6 +97,25 @@ BEHAVIOUR("beats that pass while the loop is kept are left out, and the grid sta
   expect_time(beats.times[2], begun + 50ms);
 }
 
+BEHAVIOUR("beats of any length, up to a period and beyond, are followed by the next one on the grid", Needs::nothing) {
+  if (!has_manual_clock()) co_return;  // where each beat takes exactly as long as it is said to
+  const std::vector<int> durations = {9, 9, 10, 11, 20, 20, 35, 35, 0, 0, 0};
+  const std::vector<int> expected = {10, 20, 30, 50, 70, 100, 130, 170, 210, 220, 230};
+  Beats beats(durations.size());
+  PeriodicCallback periodic(
+      [&] {
+        const int duration = durations[beats.times.size()];
+        beats.note();
+        keep_busy(duration * 1ms);
+      },
+      10ms);
+  const TimePoint begun = IOLoop::current().clock();
+  periodic.start();
+  co_await beats.enough.future;
+  periodic.stop();
+  for (std::size_t i = 0; i < expected.size(); ++i) expect_time(beats.times[i], begun + expected[i] * 1ms);
+}
+
 BEHAVIOUR("a period beyond the end of time never beats", Needs::nothing) {
   int beats = 0;
   PeriodicCallback even([&beats] { ++beats; }, Duration::max());

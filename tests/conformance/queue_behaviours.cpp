@@ -385,6 +385,30 @@ BEHAVIOUR("a producer and a consumer take turns at a queue of one", Needs::nothi
   expect_equal(joined(history), "0 10 11 1 2 12");
 }
 
+namespace {
+
+Future<void> put_ten(Queue<int>& queue) {
+  for (int i = 0; i < 10; ++i) co_await queue.put(i);
+}
+
+Future<void> finish_for_ever(Queue<int>& queue, std::vector<int>& got) {
+  for (;;) {
+    got.push_back(co_await queue.get());
+    queue.task_done();
+  }
+}
+
+}  // namespace
+
+BEHAVIOUR("what a producer puts into a small queue is all done with when join completes", Needs::nothing) {
+  Queue<int> queue(3);
+  std::vector<int> got;
+  const Future<void> consumer = finish_for_ever(queue, got);
+  co_await put_ten(queue);
+  co_await queue.join();
+  expect_equal(joined(got), "0 1 2 3 4 5 6 7 8 9");
+}
+
 // ---- join
 
 BEHAVIOUR("task_done more often than items were put is an error", Needs::nothing) {

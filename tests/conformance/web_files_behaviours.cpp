@@ -28,6 +28,7 @@ class Site {
     write("empty.css", "");
     fs::create_directories(path_ / "plain");
     std::ofstream(path_ / "secret") << "secret";
+    std::ofstream(path_ / "www_secret") << "secret";
     fs::create_symlink("../secret", path_ / "www/out");
     fs::create_symlink("robots.txt", path_ / "www/within");
     app.add<StaticFileHandler>("/static/(.*)", folder());
@@ -54,6 +55,27 @@ Future<WebReply> get_from(std::string target, std::string headers = {}) {
   return fetch(kUrl, std::move(text));
 }
 
+// What GET answers, once HEAD was seen to say the same of the content.
+Future<WebReply> get_and_head(std::string target, std::string headers = {}) {
+  std::string head_text = request("HEAD", target, headers);
+  const WebReply head = co_await fetch(kUrl, std::move(head_text));
+  WebReply reply = co_await get_from(target, headers);
+  expect_equal(head.status, reply.status);
+  for (const char* name : {"Content-Length", "Content-Type", "Content-Range", "Content-Encoding", "ETag"}) {
+    expect_equal(head.header(name), reply.header(name));
+  }
+  co_return reply;
+}
+
+// Answers with the URL of a file, versioned and whole as the query says.
+class Names : public RequestHandler {
+  Future<void> get() override {
+    StaticUrlOptions options;
+    options.set_version(get_argument("version", "yes") == "yes").set_host(get_argument("host", "no") == "yes");
+    write(co_await static_url(path_argument("path"), options));
+  }
+};
+
 std::string pattern_of(std::size_t size) {
   std::string text(size, '\0');
   for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>(i * 31 + i / 4096);
@@ -75,6 +97,7 @@ BEHAVIOUR("a file is served with its type, its validators and its length", kFile
   expect(!reply.headers.contains("Cache-Control"), "not for years");
   const WebReply versioned = co_await get_from("/static/robots.txt?v=1234");
   expect_equal(versioned.header("Cache-Control"), "max-age=315360000");
+  expect(parse_timestamp(versioned.header("Expires")) > std::chrono::system_clock::now() + 24h * 365, "for years");
   const WebReply linked = co_await get_from("/static/within");
   expect_equal(linked.body, "0123456789");
   const WebReply empty = co_await get_from("/static/empty.css");
@@ -88,10 +111,13 @@ BEHAVIOUR("HEAD of a file says what GET would, without the body", kFiles) {
   const WebReply head = co_await fetch(kUrl, request("HEAD", "/static/robots.txt"));
   expect_equal(head.status, 200);
   expect_equal(head.header("Content-Length"), "10");
+  const WebReply whole = co_await get_from("/static/robots.txt");
+  expect_equal(head.header("ETag"), whole.header("ETag"));
   const WebReply part = co_await fetch(kUrl, request("HEAD", "/static/robots.txt", "Range: bytes=1-4\r\n"));
   expect_equal(part.status, 206);
   expect_equal(part.header("Content-Length"), "4");
   expect_equal(part.header("Content-Range"), "bytes 1-4/10");
+  expect_equal(part.header("ETag"), whole.header("ETag"));
 }
 
 BEHAVIOUR("a client that has a file gets 304", kFiles) {
@@ -101,8 +127,9 @@ BEHAVIOUR("a client that has a file gets 304", kFiles) {
   const std::string etag(reply.header("ETag"));
   const std::string modified(reply.header("Last-Modified"));
   const auto status = [](std::string headers) -> Future<int> {
-    const WebReply answer = co_await get_from("/static/robots.txt", headers);
-    expect(answer.status == 200 || answer.body.empty(), "304 has no body");
+    const WebReply answer = co_await get_and_head("/static/robots.txt", headers);
+    const bool describes = !answer.body.empty() || answer.headers.contains("Content-Length");
+    expect(answer.status == 200 || !describes, "304 has no body, and no length of one");
     co_return answer.status;
   };
   const int by_etag = co_await status("If-None-Match: " + etag + "\r\n");
@@ -110,17 +137,29 @@ BEHAVIOUR("a client that has a file gets 304", kFiles) {
   const int by_other_etag = co_await status("If-None-Match: \"x\"\r\nIf-Modified-Since: " + modified + "\r\n");
   const int by_old_date = co_await status("If-Modified-Since: Sat, 01 Jan 2000 00:00:00 GMT\r\n");
   const int by_nonsense = co_await status("If-Modified-Since: yesterday\r\n");
+  const int before_the_epoch = co_await status("If-Modified-Since: Fri, 01 Jan 1960 00:00:00 GMT\r\n");
+  const std::string a_second_ago = format_timestamp(parse_timestamp(modified).value() - 1s);
+  const int by_the_second_before = co_await status("If-Modified-Since: " + a_second_ago + "\r\n");
+  const std::string in_a_second = format_timestamp(parse_timestamp(modified).value() + 1s);
+  const int by_the_second_after = co_await status("If-Modified-Since: " + in_a_second + "\r\n");
+  const int by_etag_of_a_part = co_await status("Range: bytes=1-4\r\nIf-None-Match: " + etag + "\r\n");
   expect_equal(by_etag, 304);
   expect_equal(by_date, 304);
   expect_equal(by_other_etag, 200);
   expect_equal(by_old_date, 200);
   expect_equal(by_nonsense, 200);
+  expect_equal(before_the_epoch, 200);
+  expect_equal(by_the_second_before, 200);
+  expect_equal(by_the_second_after, 304);
+  expect_equal(by_etag_of_a_part, 304);
 }
 
 BEHAVIOUR("a file that changes has another ETag", kFiles) {
   Site site;
   co_await site.app.listen(kUrl);
   const WebReply before = co_await get_from("/static/robots.txt");
+  const WebReply unchanged = co_await get_from("/static/robots.txt");
+  expect_equal(unchanged.header("ETag"), before.header("ETag"));
   site.write("robots.txt", "9876543210");
   const WebReply after =
       co_await get_from("/static/robots.txt", "If-None-Match: " + std::string(before.header("ETag")) + "\r\n");
@@ -133,29 +172,32 @@ BEHAVIOUR("a range of a file is 206, one beyond it 416, and what makes no sense 
   const RecordedLog log;
   Site site;
   co_await site.app.listen(kUrl);
-  const auto range = [](std::string value) { return get_from("/static/robots.txt", "Range: " + value + "\r\n"); };
-  const WebReply first = co_await range("bytes=0-3");
-  expect_equal(first.status, 206);
-  expect_equal(first.body, "0123");
-  expect_equal(first.header("Content-Range"), "bytes 0-3/10");
-  const WebReply rest = co_await range("bytes=7-");
-  expect_equal(rest.body, "789");
-  const WebReply last = co_await range("bytes=-2");
-  expect_equal(last.body, "89");
-  const WebReply long_one = co_await range("bytes=5-100");
-  expect_equal(long_one.header("Content-Range"), "bytes 5-9/10");
-  const WebReply whole = co_await range("bytes=0-");
-  expect_equal(whole.status, 200);
-  expect_equal(whole.body, "0123456789");
+  const WebReply file = co_await get_from("/static/robots.txt");
+  const auto range = [](std::string value) { return get_and_head("/static/robots.txt", "Range: " + value + "\r\n"); };
+  struct Part {
+    const char* asked;
+    const char* bytes;
+    const char* said;
+  };
+  for (const Part& part : {Part{"bytes=0-3", "0123", "bytes 0-3/10"}, Part{"bytes=7-", "789", "bytes 7-9/10"},
+                           Part{"bytes=-2", "89", "bytes 8-9/10"}, Part{"bytes=5-100", "56789", "bytes 5-9/10"}}) {
+    const WebReply reply = co_await range(part.asked);
+    expect_equal(reply.status, 206);
+    expect_equal(reply.body, part.bytes);
+    expect_equal(reply.header("Content-Range"), part.said);
+    expect_equal(reply.header("ETag"), file.header("ETag"));
+  }
   for (const char* value : {"bytes=10-", "bytes=-0"}) {
     const WebReply beyond = co_await range(value);
     expect_equal(beyond.status, 416);
     expect_equal(beyond.header("Content-Range"), "bytes */10");
   }
-  for (const char* value : {"bytes=x", "bytes=4-2", "lines=1-2", "bytes=0-1,3-4"}) {
-    const WebReply ignored = co_await range(value);
-    expect_equal(ignored.status, 200);
-    expect_equal(ignored.body, "0123456789");
+  for (const char* value : {"bytes=0-", "bytes=0-100", "bytes=-100", "bytes=x", "bytes=10", "bytes=4-2", "lines=1-2",
+                            "asdf", "bytes=0-1,3-4"}) {
+    const WebReply whole = co_await range(value);
+    expect_equal(whole.status, 200);
+    expect_equal(whole.body, "0123456789");
+    expect(!whole.headers.contains("Content-Range"), "no part");
   }
 }
 
@@ -179,15 +221,40 @@ BEHAVIOUR("nothing outside of the folder is served, however it is asked for", kF
   Site site;
   co_await site.app.listen(kUrl);
   for (const char* target : {"/static/../../secret", "/static/%2e%2e/secret", "/static/..%2fsecret", "/static/out",
-                             "/static/docs/../../secret", "/static/plain/", "/static/"}) {
-    const WebReply reply = co_await get_from(target);
+                             "/static/docs/../../secret", "/static/../www_secret", "/static/plain/", "/static/"}) {
+    const WebReply reply = co_await get_and_head(target);
     expect(reply.status == 403 || reply.status == 404, std::string(target) + " is " + std::to_string(reply.status));
     expect(reply.body.find("secret") == std::string::npos, target);
   }
   for (const char* target :
        {"/static/nothing", "/static/robots.txt/x", "/static/robots.txt%00.html", "/static//etc/passwd"}) {
-    const WebReply reply = co_await get_from(target);
+    const WebReply reply = co_await get_and_head(target);
     expect_equal(reply.status, 404);
+  }
+  const WebReply sibling = co_await get_from("/static/../www_secret");
+  expect_equal(sibling.status, 403);
+}
+
+BEHAVIOUR("a folder may be the root of all files, whose paths are then whole", kFiles) {
+  Site site;
+  Application app;
+  app.add<StaticFileHandler>("/all/(.*)", std::string("/"));
+  co_await app.listen(kUrl);
+  const WebReply reply = co_await get_and_head("/all" + site.folder() + "/robots.txt");
+  expect_equal(reply.status, 200);
+  expect_equal(reply.body, "0123456789");
+}
+
+BEHAVIOUR("a folder's redirection never leads to another host", kFiles) {
+  const RecordedLog log;
+  Site site;
+  Application app;
+  app.add<StaticFileHandler>("/(.*)", site.folder(), std::string("index.html"));
+  co_await app.listen(kUrl);
+  for (const std::string& target : {std::string("//docs"), "//example.org/.." + site.folder() + "/docs"}) {
+    const WebReply reply = co_await get_and_head(target);
+    expect(reply.status == 403 || reply.status == 404, std::to_string(reply.status));
+    expect(!reply.headers.contains("Location"), reply.header("Location"));
   }
 }
 
@@ -303,6 +370,72 @@ BEHAVIOUR("a file that becomes shorter while it is sent over TCP is not taken fo
   expect(log.mentions("became shorter"), log.text());
 }
 
+BEHAVIOUR("a static file's URL has its version, which changes with the file", kFiles) {
+  const RecordedLog log;
+  Site site;
+  site.write("a b.css", pattern_of(200'000));
+  Application app(ApplicationSettings().set_static_path(site.folder(), "/st.tic/"));
+  app.add<Names>("/name/(?P<path>.*)");
+  co_await app.listen(kUrl);
+  const WebReply first = co_await get_from("/name/a%20b.css");
+  expect(first.body.starts_with("/st.tic/a%20b.css?v=") && first.body.size() == 60, first.body);
+  const WebReply again = co_await get_from("/name/a%20b.css");
+  expect_equal(again.body, first.body);
+  const WebReply file = co_await get_from(first.body);
+  expect(file.body == pattern_of(200'000), "that URL is served");
+  expect_equal(file.header("Cache-Control"), "max-age=315360000");
+  const WebReply other_prefix = co_await get_from("/static/a%20b.css");
+  expect_equal(other_prefix.status, 404);
+  std::string changed = pattern_of(200'000);
+  changed[150'000] ^= 1;
+  site.write("a b.css", changed);
+  const WebReply second = co_await get_from("/name/a%20b.css");
+  expect(second.body != first.body && second.body.size() == first.body.size(), "another version");
+  site.write("a b.css", pattern_of(200'000));
+  const WebReply third = co_await get_from("/name/a%20b.css");
+  expect_equal(third.body, first.body);
+  expect(!log.mentions("static_url"), log.text());
+}
+
+BEHAVIOUR("a static URL may be whole, or without its version", kFiles) {
+  Site site;
+  Application app(ApplicationSettings().set_static_path(site.folder()));
+  app.add<Names>("/name/(?P<path>.*)");
+  co_await app.listen(kUrl);
+  const auto expect_url = [](std::string query, std::string_view begin, std::size_t size) -> Future<void> {
+    const WebReply reply = co_await get_from("/name/robots.txt" + query);
+    expect(reply.body.starts_with(begin), reply.body);
+    expect_equal(reply.body.size(), begin.size() + size);
+  };
+  co_await expect_url("", "/static/robots.txt?v=", 40);
+  co_await expect_url("?version=no", "/static/robots.txt", 0);
+  co_await expect_url("?host=yes", "http://example.org/static/robots.txt?v=", 40);
+  co_await expect_url("?host=yes&version=no", "http://example.org/static/robots.txt", 0);
+}
+
+BEHAVIOUR("a file that is not there is named without a version, and one outside of the folder, too", kFiles) {
+  const RecordedLog log;
+  Site site;
+  Application app(ApplicationSettings().set_static_path(site.folder()));
+  app.add<Names>("/name/(?P<path>.*)");
+  co_await app.listen(kUrl);
+  for (const char* path : {"nothing.css", "docs", "../secret", "out"}) {
+    const WebReply reply = co_await get_from(std::string("/name/") + path);
+    expect_equal(reply.body, std::string("/static/") + path);
+    expect(log.mentions("static_url: '" + std::string(path) + "'"), log.text());
+  }
+}
+
+BEHAVIOUR("without a static path there are no static URLs, and the error says so", kFiles) {
+  const RecordedLog log;
+  Application app;
+  app.add<Names>("/name/(?P<path>.*)");
+  co_await app.listen(kUrl);
+  const WebReply reply = co_await get_from("/name/robots.txt");
+  expect_equal(reply.status, 500);
+  expect(log.mentions("have no static path"), log.text());
+}
+
 BEHAVIOUR("a text file is compressed where the application compresses", kFiles) {
   Application app(ApplicationSettings().set_compress_response(true));
   Site site;
@@ -313,6 +446,7 @@ BEHAVIOUR("a text file is compressed where the application compresses", kFiles) 
   for (const char* target : {"/page.html", "/long.html"}) {
     const WebReply reply = co_await get_from(target, "Accept-Encoding: gzip\r\n");
     expect_equal(reply.header("Content-Encoding"), "gzip");
+    expect_equal(reply.header("Vary"), "Accept-Encoding");
     expect(reply.body.size() < 1000, "it is small");
     const WebReply part = co_await get_from(target, "Accept-Encoding: gzip\r\nRange: bytes=0-99\r\n");
     expect_equal(part.status, 206);

@@ -236,6 +236,37 @@ Future<void> refuse(const Place& place) {
   expect(notes.told.find("open") == std::string::npos, notes.told);
 }
 
+// Says what it was asked with, and answers with headers of its own.
+class Headers : public WebSocketHandler {
+ public:
+  void set_default_headers() override { set_header("X-Extra-Response-Header", "Extra-Response-Value"); }
+  Future<void> prepare() override {
+    set_header("X-Test-Hello", request().headers().get("X-Test-Hello"));
+    co_return;
+  }
+  Future<void> open() override {
+    int refused = 0;
+    try {
+      set_header("X-Late", "yes");
+    } catch (const Error& error) {
+      refused = error.reason() == Errc::protocol ? 1 : 0;
+    }
+    co_await write_message(std::string(request().headers().get("X-Test-Hello")) + std::to_string(refused));
+  }
+  Future<void> on_message(WebSocketMessage) override { co_return; }
+};
+
+Future<void> pass_headers(const Place& place) {
+  Application app;
+  app.add<Headers>("/");
+  const std::string url = co_await app.listen(place.url);
+  WebSocketConnection ws = co_await join(url, "/", WebSocketOptions().add_header("X-Test-Hello", "hello"));
+  expect_equal(*ws.head().find("X-Test-Hello"), "hello");
+  expect_equal(*ws.head().find("X-Extra-Response-Header"), "Extra-Response-Value");
+  const std::string text = co_await text_of(ws);
+  expect_equal(text, "hello1");
+}
+
 Future<void> choose_a_subprotocol(const Place& place) {
   Notes notes;
   Application app;
@@ -493,6 +524,7 @@ struct Case {
 const Case kCases[] = {
     {"async_prepare, path_args, coroutine: prepare, open, each message, then on_close", live},
     {"http_request, check_origin: what is no upgrade gets its status, and prepare may refuse", refuse},
+    {"websocket_headers, websocket_header_echo: headers go both ways, and none behind the upgrade", pass_headers},
     {"subprotocols: the handler chooses", choose_a_subprotocol},
     {"server_close_reason: the handler closes with a code and a reason", close_with_a_reason},
     {"error_in_on_message, error_in_open, error_in_async_open: it is logged and the client told 1011",

@@ -266,6 +266,7 @@ TEST_CASE("HTTP parser: a method that could be one is not allowed, and what coul
   CHECK(read("FOO / HTTP/1.1\r\nHost: a\r\n\r\n", 100).status == 405);
   CHECK(read("get / HTTP/1.1\r\nHost: a\r\n\r\n", 100).status == 405);
   CHECK(read("GETT / HTTP/1.1\r\nHost: a\r\n\r\n", 100).status == 405);
+  CHECK(read("FOO,BAR / HTTP/1.1\r\nHost: a\r\n\r\n", 100).status == 400);
   CHECK(read("G@T / HTTP/1.1\r\nHost: a\r\n\r\n", 100).status == 400);
   CHECK(read("(GET) / HTTP/1.1\r\nHost: a\r\n\r\n", 100).status == 400);
   CHECK(read("{} / HTTP/1.1\r\nHost: a\r\n\r\n", 100).status == 400);

@@ -85,9 +85,10 @@ TEST_CASE("httputil: a header cannot break out of its line") {
     CHECK(reason_of_failure([&] { HTTPHeaders().set("A", value); }) == Errc::protocol);
   }
   CHECK(reason_of_failure([] { HTTPHeaders().add("A", std::string_view("a\0b", 3)); }) == Errc::protocol);
-  for (const char* name : {"", "a b", "a:", "a\r\n", "caf\xc3\xa9"}) {
+  for (const char* name : {"", "a b", "a\tb", "a\nb", "a ", " a", "a:", "a\r\n", "caf\xc3\xa9"}) {
     CHECK(reason_of_failure([&] { HTTPHeaders().add(name, "a"); }) == Errc::protocol);
   }
+  CHECK(reason_of_failure([] { HTTPHeaders().add(std::string_view("a\0b", 3), "a"); }) == Errc::protocol);
   CHECK(HTTPHeaders().add("A", " caf\xc3\xa9\tau lait ").get("A") == "caf\xc3\xa9\tau lait");
 }
 
@@ -114,8 +115,41 @@ TEST_CASE("httputil: a block of headers is parsed, with folded lines and with li
   CHECK(parsed(": bar\r\n") == "protocol");
   CHECK(parsed("Foo : bar\r\n") == "protocol");
   CHECK(parsed(" Foo: bar\r\n") == "protocol");
-  CHECK(parsed("Foo: b\rar\r\n") == "protocol");
+  CHECK(parsed("Foo: bar\r\n\tasdf") == "Foo=bar asdf;");
+  CHECK(parsed("Foo: bar\r\n\fasdf") == "protocol");
+  CHECK(parsed("Foo: bar\r\nCR: cr\rMore: more\r\n") == "protocol");
   CHECK(parsed("Foo: bar\r\n\r\nBaz: qux\r\n") == "protocol");
+}
+
+TEST_CASE("httputil: of all bytes only control characters are refused in a header, and none but CRLF and LF ends it") {
+  for (int byte = 0; byte < 256; ++byte) {
+    INFO(byte);
+    const std::string value = std::string("bar") + static_cast<char>(byte) + "baz";
+    Result<HTTPHeaders> headers = HTTPHeaders::parse("Foo: " + value + "\r\n");
+    const bool control = (byte < ' ' && byte != '\t') || byte == 0x7f;
+    CHECK(headers.ok() == !control);
+    if (headers.ok()) CHECK(headers->get("Foo") == value);
+  }
+  for (const char* line : {"\x85", "\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9"}) {  // lines and paragraphs of Unicode
+    Result<HTTPHeaders> headers = HTTPHeaders::parse(std::string("Cookie: foo=") + line + "bar");
+    REQUIRE(headers.ok());
+    CHECK(shown(*headers) == std::string("Cookie=foo=") + line + "bar;");
+  }
+}
+
+TEST_CASE("httputil: spaces and tabs around a header's value are not of it, other white space is") {
+  const auto value_of = [](const std::string& line) {
+    return std::string(HTTPHeaders::parse(line).value().get("Transfer-Encoding"));
+  };
+  CHECK(value_of("Transfer-Encoding: \t chunked \t") == "chunked");
+  CHECK(value_of("Transfer-Encoding: \xa0"
+                 "chunked") ==
+        "\xa0"
+        "chunked");
+  CHECK(value_of("Transfer-Encoding: \xc2\x85"
+                 "chunked") ==
+        "\xc2\x85"
+        "chunked");
 }
 
 TEST_CASE("httputil: ten thousand headers take no more than linear time") {
@@ -134,6 +168,7 @@ TEST_CASE("httputil: a query is decoded, and what is no escape stays") {
   CHECK(shown(parse_query("a=1&b=%20+%C3%A9&a=2")) == "a=1;b=  \xc3\xa9;a=2;");
   CHECK(shown(parse_query("a&b=&=c&&d=1=2")) == "a=;b=;=c;d=1=2;");
   CHECK(shown(parse_query("a=%&b=%4&c=%zz&%61=%25")) == "a=%;b=%4;c=%zz;a=%;");
+  CHECK(shown(parse_query("data=\xe5\xbc\xa0\xe4\xb8\x89&x=\xd5\xc5")) == "data=\xe5\xbc\xa0\xe4\xb8\x89;x=\xd5\xc5;");
   CHECK(shown(parse_query("")) == "");
   const HTTPArguments arguments = parse_query("a=1&a=2&b=3");
   CHECK(*arguments.find("a") == "2");
@@ -165,6 +200,11 @@ TEST_CASE("httputil: arguments are added to URLs of all forms") {
   CHECK(url_concat("https://localhost/path?a=1#tab?x", two) == "https://localhost/path?a=1&y=y&z=z+z#tab?x");
   CHECK(url_concat("https://localhost/path?r=1&t=2", {}) == "https://localhost/path?r=1&t=2");
   CHECK(url_concat("/", one("&", "=")) == "/?%26=%3D");
+  CHECK(url_concat("https://localhost/path", one("y", "/y")) == "https://localhost/path?y=%2Fy");
+  HTTPArguments same = one("y", "y1");
+  same.add("y", "y2");
+  CHECK(url_concat("https://localhost/path", same) == "https://localhost/path?y=y1&y=y2");
+  CHECK(url_concat("https://localhost/path?r=1&r=2", one("y", "y")) == "https://localhost/path?r=1&r=2&y=y");
 }
 
 // ---- multipart
@@ -214,6 +254,37 @@ TEST_CASE("httputil: names in a form may be quoted, bare, escaped or of RFC 8187
   CHECK(file("name=f; filename*=UTF-8''new; filename=old") == "f:new[application/unknown]Foo;");
 }
 
+TEST_CASE("httputil: a file in a form may have any name but one with control characters, as it came") {
+  const auto named = [](std::string_view name) {
+    std::string quoted;
+    for (const char c : name) quoted += c == '\\' || c == '"' ? std::string("\\") + c : std::string(1, c);
+    return parse_multipart(form("Content-Disposition: form-data; name=\"f\"; filename=\"" + quoted + "\"\r\n\r\nFoo"),
+                           kMultipart);
+  };
+  for (const char* name : {"a;b.txt", "a\"b.txt", "a\";b.txt", "a;\"b.txt", "a\";\";.txt", "a\\\"b.txt", "a\\b.txt",
+                           "a b.txt", "a\tb.txt", "\xe6\xb5\x8b\xe8\xaf\x95.txt"}) {
+    INFO(name);
+    Result<MultipartForm> result = named(name);
+    REQUIRE(result.ok());
+    CHECK(result->files.at(0).second.filename == name);
+    CHECK(result->files.at(0).second.body == "Foo");
+  }
+  for (const std::string_view name :
+       {std::string_view("a\rb.txt"), std::string_view("a\0b.txt", 7), std::string_view("a\bb.txt")}) {
+    CHECK(named(name).reason() == Errc::protocol);
+  }
+}
+
+TEST_CASE("httputil: a disposition of many semicolons takes linear time") {
+  MultipartLimits limits;
+  limits.max_part_header_size = 1'000'000;
+  const std::string quoted(500'000, ';');
+  const auto start = std::chrono::steady_clock::now();
+  CHECK(shown_form(form("Content-Disposition: form-data; x=\"" + quoted + "\"; name=f; filename=a.txt\r\n\r\nFoo"),
+                   kMultipart, limits) == "f:a.txt[application/unknown]Foo;");
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(2));
+}
+
 TEST_CASE("httputil: a boundary that goes on is content") {
   CHECK(shown_form(form("Content-Disposition: form-data; name=a\r\n\r\nx\r\n--12345\r\n--1234x")) ==
         "a=x\r\n--12345\r\n--1234x;");
@@ -240,6 +311,8 @@ TEST_CASE("httputil: malformed forms are refused") {
 TEST_CASE("httputil: forms have limits") {
   const std::string part = "--1234\r\nContent-Disposition: form-data; name=a\r\n\r\nvalue\r\n";
   MultipartLimits limits;
+  limits.max_parts = 0;
+  CHECK(shown_form(part + "--1234--", kMultipart, limits) == "limit");
   limits.max_parts = 2;
   CHECK(shown_form(part + part + "--1234--", kMultipart, limits) == "a=value;a=value;");
   CHECK(shown_form(part + part + part + "--1234--", kMultipart, limits) == "limit");
@@ -379,6 +452,37 @@ TEST_CASE("httputil: cookies are parsed as browsers send them") {
   CHECK(parsed(" ; =; ;") == "");
   CHECK(parsed("a=\"") == "a=\"|");
   CHECK(parsed("a=\"\\\"") == "a=\\|");
+  CHECK(parsed("keebler=E=mc2; key:term=value:term; c=[") == "keebler=E=mc2|key:term=value:term|c=[|");
+  CHECK(parsed("abc=def; unnamed; x=\\012; \"; c=d") == "abc=def|=unnamed|x=\\012|=\"|c=d|");
+  CHECK(parsed("a b c=d e = f; gh=i") == "a b c=d e = f|gh=i|");
+  CHECK(parsed("a   b,c<>@:/[]?{}=d  \"  =e,f g") == "a   b,c<>@:/[]?{}=d  \"  =e,f g|");
+  CHECK(parsed("saint=Andr\xc3\xa9 Bessette") == "saint=Andr\xc3\xa9 Bessette|");
+  CHECK(parsed("  =  b  ;  ;  =  ;   c  =  ;  ") == "=b|c=|");
+}
+
+TEST_CASE("httputil: a quoted cookie means what Python's http.cookies means by it, however long it is") {
+  const auto unquoted = [](const std::string& text) { return parse_cookies("a=\"" + text + "\"").at(0).second; };
+  CHECK(unquoted(R"(b=\")") == "b=\"");
+  CHECK(unquoted(R"(b=\\)") == "b=\\");
+  CHECK(unquoted(R"(b=\=)") == "b==");
+  CHECK(unquoted(R"(b=\n)") == "b=n");
+  CHECK(unquoted(R"(b=\042)") == "b=\"");
+  CHECK(unquoted(R"(b=\134)") == "b=\\");
+  CHECK(unquoted(R"(b=\377)") == "b=\xff");
+  CHECK(unquoted(R"(b=\400)") == "b=400");
+  CHECK(unquoted(R"(b=\42)") == "b=42");
+  CHECK(unquoted(R"(b=\\042)") == "b=\\042");
+  CHECK(unquoted(R"(b=\\\")") == "b=\\\"");
+  CHECK(unquoted(R"(b=\\\042)") == "b=\\\"");
+  CHECK(unquoted(R"(b=\134\")") == "b=\\\"");
+  CHECK(unquoted(R"(b=\134\042)") == "b=\\\"");
+  const auto start = std::chrono::steady_clock::now();
+  for (const char* escape : {R"(\\)", R"(\134)"}) {
+    std::string text = "b=";
+    for (int i = 0; i < 100'000; ++i) text += escape;
+    CHECK(unquoted(text) == "b=" + std::string(100'000, '\\'));
+  }
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(1));
 }
 
 TEST_CASE("httputil: dates are written as RFC 9110 says") {
@@ -386,6 +490,8 @@ TEST_CASE("httputil: dates are written as RFC 9110 says") {
     return format_timestamp(std::chrono::system_clock::time_point(std::chrono::seconds(seconds)));
   };
   CHECK(at(1'359'312'200) == "Sun, 27 Jan 2013 18:43:20 GMT");
+  const std::chrono::system_clock::time_point late_in_it{std::chrono::milliseconds(1'359'312'200'999)};
+  CHECK(format_timestamp(late_in_it) == "Sun, 27 Jan 2013 18:43:20 GMT");
   CHECK(at(0) == "Thu, 01 Jan 1970 00:00:00 GMT");
   CHECK(at(951'827'696) == "Tue, 29 Feb 2000 12:34:56 GMT");
   CHECK(at(4'102'444'799) == "Thu, 31 Dec 2099 23:59:59 GMT");

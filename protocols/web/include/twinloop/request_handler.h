@@ -91,7 +91,7 @@ class RequestHandler {
   virtual std::optional<std::string> compute_etag() const;
   // Of what was written, as SHA-1 by default; no value: none.  finish() asks for bodies of up to a MiB.
   virtual std::string decode_argument(std::string value, std::string_view name) const;
-  // Throws HTTPError(400) for what is not UTF-8; control characters become spaces.
+  // Of each group of the path before prepare(), of arguments when they are asked for.  Throws HTTPError(400) for what is not UTF-8.
   virtual void check_xsrf_cookie();
   // Throws HTTPError(403) unless the request carries the cookie's token: as argument `_xsrf`, or in X-Xsrftoken or X-Csrftoken.
   virtual Future<void> execute();
@@ -120,7 +120,7 @@ class RequestHandler {
   std::string get_body_argument(std::string_view name, std::string_view otherwise);
   std::vector<std::string> get_body_arguments(std::string_view name);
   // Of the query, of a form in the body (urlencoded or multipart), or of both.  The last one counts where there are several; without
-  // spaces around it.  One that is missing throws HTTPError(400) unless there is an `otherwise`.
+  // spaces around it, and with spaces in place of control characters.  One that is missing throws HTTPError(400) unless there is an `otherwise`.
   const std::vector<std::pair<std::string, HTTPFile>>& files();
   // What a multipart form uploaded, with the names of its fields.
 
@@ -133,7 +133,7 @@ class RequestHandler {
   // get_current_user(), asked once.
   Future<bool> authenticated();
   // `if (!co_await authenticated()) co_return;` — a stranger is sent to the login_url of the settings (GET and HEAD), with
-  // ?next=…, or gets 403.
+  // ?next=…, which is a whole URL where the login page is on another host, or gets 403.
 
   // ---- the answer.  write() gathers it; finish() sends it with Content-Length and ETag, flush() what there is so far.
 
@@ -178,6 +178,10 @@ class RequestHandler {
     return reverse({route, {detail::url_part(args)...}});
   }
   // The path of a named route with its groups filled in.  Throws Error(not_found), or Error(invalid_url) for the wrong number.
+  Future<std::string> static_url(std::string path, StaticUrlOptions options = {});
+  // "/static/app.css?v=9f86d0…" for a file of the settings' static path: its version is a hash of what is in it, made again when the file
+  // has another time or size, so that caches may keep what they got for years (StaticFileHandler).  A file that cannot be read is
+  // named without a version, and the log says so.  Fails with not_supported where the settings have no static path.
   void set_etag_header();
   bool check_etag_header() const;
   // Whether If-None-Match names the ETag that is set (weak comparison, RFC 9110 §13.1.2); finish() asks by itself.
@@ -192,7 +196,8 @@ class RequestHandler {
   bool cancels_on_connection_close() const noexcept;
 
   IOStream detach(std::string& leftover);
-  // Takes the connection over, before anything was sent; neither on_finish() nor on_connection_close() follows.
+  // Takes the connection over, before anything was sent; neither on_finish() nor on_connection_close() follows, and what would
+  // change the answer fails with Error(protocol).
 
  private:
   friend class detail::ApplicationCore;

@@ -42,6 +42,10 @@ class ApplicationSettings {
   // Where RequestHandler::authenticated() sends strangers.
   ApplicationSettings& set_default_host(std::string host) { return default_host_ = std::move(host), *this; }
   // Requests for a host that no pattern knows are routed as if they were for this one.
+  ApplicationSettings& set_static_path(std::string folder, std::string url_prefix = "/static/") {
+    return static_path_ = std::move(folder), static_prefix_ = std::move(url_prefix), *this;
+  }
+  // Serves the folder's files there, before any other route, and lets RequestHandler::static_url name them.
   ApplicationSettings& set_serve_failures(bool show) { return serve_failures_ = show, *this; }
   // Shows the client what went wrong inside, for debugging.  Off.
   ApplicationSettings& set_log_function(std::function<void(RequestHandler&)> function) {
@@ -56,6 +60,8 @@ class ApplicationSettings {
   bool compress_response() const noexcept { return compress_; }
   const std::string& login_url() const noexcept { return login_url_; }
   const std::string& default_host() const noexcept { return default_host_; }
+  const std::string& static_path() const noexcept { return static_path_; }
+  const std::string& static_url_prefix() const noexcept { return static_prefix_; }
   bool serve_failures() const noexcept { return serve_failures_; }
   const std::function<void(RequestHandler&)>& log_function() const noexcept { return log_function_; }
 
@@ -67,6 +73,8 @@ class ApplicationSettings {
   bool compress_ = false;
   std::string login_url_;
   std::string default_host_;
+  std::string static_path_;
+  std::string static_prefix_;
   bool serve_failures_ = false;
   std::function<void(RequestHandler&)> log_function_;
 };
@@ -176,13 +184,16 @@ class ErrorHandler : public RequestHandler {
   int status_;
 };
 
-// Sends elsewhere: RedirectHandler("/new/{0}") with the groups of the pattern filled in.  301, or 302.
+// Sends elsewhere: RedirectHandler("/new/{0}") with the groups of the pattern filled in and the arguments of the query added.  301, or
+// 302.
 class RedirectHandler : public RequestHandler {
  public:
   explicit RedirectHandler(std::string url, bool permanent = true) : url_(std::move(url)), permanent_(permanent) {}
   Future<void> get() override;
 
  private:
+  std::string target() const;
+
   std::string url_;
   bool permanent_;
 };

@@ -34,10 +34,16 @@ Failure http_failure(int status) noexcept;
 int http_status_of(const Failure& failure) noexcept;
 // What a failure is answered with: the status of these two, otherwise 500.
 
-// Thrown by a handler: the request is finished as it stands, without an error (Tornado's).
+// Thrown by a handler: the request is finished as it stands, with this last text, without an error (Tornado's).
 class Finish : public std::exception {
  public:
+  explicit Finish(std::string last = {}) : last_(std::move(last)) {}
+
+  const std::string& last() const noexcept { return last_; }
   const char* what() const noexcept override { return "the handler asked for the end of its request"; }
+
+ private:
+  std::string last_;
 };
 
 // ---- cookies
@@ -77,6 +83,23 @@ class CookieOptions {
 std::string format_cookie(std::string_view name, std::string_view value, const CookieOptions& options = {});
 // A Set-Cookie header's value.  Throws Error(protocol) for a name that is no token and for a value, domain or path that would end the
 // cookie or the header.
+
+// ---- URLs of static files
+
+class StaticUrlOptions {
+ public:
+  StaticUrlOptions& set_version(bool include) { return version_ = include, *this; }
+  // On.
+  StaticUrlOptions& set_host(bool include) { return host_ = include, *this; }
+  // Begins with the scheme and the host that the request came for.  Off.
+
+  bool version() const noexcept { return version_; }
+  bool host() const noexcept { return host_; }
+
+ private:
+  bool version_ = true;
+  bool host_ = false;
+};
 
 // ---- signed values: readable by whoever holds them, forgeable by nobody without the secret.  Format 2 of Tornado's, with
 // HMAC-SHA256, so that applications in both can share their cookies.
