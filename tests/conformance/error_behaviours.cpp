@@ -97,7 +97,8 @@ Future<std::size_t> break_at_each_call(Faults& (Faults::*fail_at)(std::size_t)) 
     const std::size_t before = twinloop::detail::pool_stats().live;
     const bool whole = co_await converse((faults.*fail_at)(call));
     for (int i = 0; i < 3; ++i) co_await moment();
-    expect_equal(twinloop::detail::pool_stats().live, before);
+    const std::size_t after = twinloop::detail::pool_stats().live;
+    expect(after <= before, "call " + std::to_string(call) + " left " + std::to_string(after - before));
     if (whole) co_return call - 1;
   }
 }

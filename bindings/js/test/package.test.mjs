@@ -201,7 +201,7 @@ test('what came before a failure can still be read', async () => {
   await fails(stream.readBytes(1), 'overflow');
 });
 
-test('maxBufferSize bounds what waits in the stream and in the host together', async () => {
+test('maxBufferSize bounds what waits in the stream and in the host together', { timeout: 20_000 }, async () => {
   behave = (socket) => {
     socket.send(Buffer.from(`line\n${'a'.repeat(8_000)}`));  // of one piece: the stream has it all
     socket.on('message', () => socket.send(Buffer.alloc(8_000, 'b')));
