@@ -1,6 +1,5 @@
 // What Tornado's iostream_test says of every stream and no other file here says by name.
 #include <array>
-#include <ctime>
 #include <random>
 #include <string>
 #include <vector>
@@ -22,9 +21,6 @@ Future<void> produce(IOStream& stream, char letter, int count, int& done) {
     ++done;
   }
 }
-
-// Seconds of the processor, which a busy machine does not make longer.
-double processor_time() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
 }  // namespace
 
@@ -86,19 +82,14 @@ STREAM_BEHAVIOUR("reading() says whether a read is pending", every_way) {
   expect(!ends.peer.reading(), "afterwards");
 }
 
-// Every byte could begin the delimiter.  What comes in hundreds of pieces would be looked at hundreds of times by a search that
-// began anew at each.
-STREAM_BEHAVIOUR("a delimiter behind 4 MiB is found, each byte being looked at once", in_bulk) {
-  const std::string text = std::string(4 * 1024 * 1024, '\r') + "\r\n";
-  const double before = processor_time();
-  expect(text.find("\r\n") == text.size() - 2, "once");
-  const double one_search = processor_time() - before;
+// Every byte could begin the delimiter.  Where it comes in thousands of pieces a search that began anew at each would not end
+// within the time that a behaviour has.
+STREAM_BEHAVIOUR("a delimiter behind 8 MiB is found, whatever comes before it", in_bulk) {
+  const std::string text = std::string(8 * 1024 * 1024, '\r') + "\r\n";
   Ends ends = co_await open_ends(way);
   Future<void> writing = ends.ours.write(text);
   const std::string line = co_await ends.peer.read_until("\r\n");
-  const double all = processor_time() - before;
   expect(line == text, "all of it");
-  expect(all < 0.5 + 20 * one_search, std::to_string(all) + " s, a search takes " + std::to_string(one_search));
   co_await std::move(writing);
 }
 

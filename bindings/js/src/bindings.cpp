@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backends/browser/browser_backend.h"
@@ -162,7 +163,7 @@ enum Write { kWrite, kFlush, kFinish };
 Future<void> start_write(IOStream& stream, int kind, double milliseconds) {
   switch (kind) {
     case kWrite:
-      return stream.write(std::string_view(session->buffer));
+      return stream.write(std::exchange(session->buffer, {}));
     case kFlush:
       return stream.flush();
     default:
