@@ -40,8 +40,6 @@ void allow_many_descriptors() {
   ::setrlimit(RLIMIT_NOFILE, &files);
 }
 
-bool runs(const std::string& command) { return std::system((command + " >/dev/null 2>&1").c_str()) == 0; }
-
 // Ours first.  What this machine lacks is left out.
 std::vector<Server> servers() {
   const std::string programs = TWINLOOP_BENCH_PROGRAMS, sources = TWINLOOP_BENCH_SOURCES;
@@ -56,7 +54,9 @@ std::vector<Server> servers() {
     if (exists(program)) all.push_back({std::string(peer) == "asio" ? "Asio" : peer, {program}});
   }
   if (runs("node --version")) all.push_back({"Node", {"node", sources + "/node_server.mjs"}, false});
-  if (runs("python3 -c 'import tornado'")) all.push_back({"Tornado", {"python3", sources + "/tornado_server.py"}});
+  if (const std::string python = python_with("tornado"); !python.empty()) {
+    all.push_back({"Tornado", {python, sources + "/tornado_server.py"}});
+  }
   return all;
 }
 

@@ -21,8 +21,6 @@ struct Server {
   bool single_threaded = true;  // one whose system calls can be counted
 };
 
-bool runs(const std::string& command) { return std::system((command + " >/dev/null 2>&1").c_str()) == 0; }
-
 // Ours first.  What this machine lacks is left out.
 std::vector<Server> servers() {
   const std::string programs = TWINLOOP_BENCH_PROGRAMS, sources = TWINLOOP_BENCH_SOURCES;
@@ -34,7 +32,9 @@ std::vector<Server> servers() {
   if (TWINLOOP_BENCH_LIBUV) all.push_back({"on libuv", ours("libuv")});
   if (runs("PATH=$PATH:/usr/sbin nginx -v")) all.push_back({"nginx", {sources + "/nginx.sh"}});
   if (runs("node --version")) all.push_back({"Node", {"node", sources + "/node_server.mjs"}, false});
-  if (runs("python3 -c 'import tornado'")) all.push_back({"Tornado", {"python3", sources + "/tornado_server.py"}});
+  if (const std::string python = python_with("tornado"); !python.empty()) {
+    all.push_back({"Tornado", {python, sources + "/tornado_server.py"}});
+  }
   return all;
 }
 

@@ -24,8 +24,8 @@ namespace {
 
 constexpr std::size_t kClients = 1000;
 constexpr std::size_t kGoing = 20;  // by a FIN, and as many by a reset
+constexpr std::size_t kMost = 18;   // a machine that is busy with others may hold up two of them, or us
 constexpr Duration kAtOnce = 50ms;
-constexpr int kTries = 5;
 
 struct MoreDescriptors {
   MoreDescriptors() {
@@ -151,19 +151,6 @@ Future<Duration> time_to_notice(const Clients& clients, Order order, Noticed& no
   co_return noticed.when - before;
 }
 
-// A machine that is busy with others may hold one of them up, or us; it does not hold up five in a row.
-Future<Duration> best_time(const Clients& clients, std::uint32_t& next, bool reset, Noticed& noticed) {
-  Duration best = Duration::max();
-  for (int i = 0; i < kTries && best >= kAtOnce; ++i) {
-    Order order;
-    order.client = next++;
-    order.reset = reset;
-    const Duration time = co_await time_to_notice(clients, order, noticed);
-    best = std::min(best, time);
-  }
-  co_return best;
-}
-
 Future<void> watch_them_go(std::string backend, const Clients& clients, Noticed& noticed) {
   Application app;
   app.add<Wait>("/wait", std::ref(noticed));
@@ -172,25 +159,24 @@ Future<void> watch_them_go(std::string backend, const Clients& clients, Noticed&
   while (noticed.waiting < kClients) co_await sleep_for(1ms);
 
   std::vector<Duration> times[2];
-  std::uint32_t next = 0;
-  for (std::size_t i = 0; i < 2 * kGoing; ++i) {
-    const bool reset = i % 2 == 1;
-    times[reset].push_back(co_await best_time(clients, next, reset, noticed));
+  for (std::uint32_t next = 0; next < 2 * kGoing; ++next) {
+    const bool reset = next % 2 == 1;
+    times[reset].push_back(co_await time_to_notice(clients, {next, reset}, noticed));
   }
-  CHECK(noticed.gone == next);
+  CHECK(noticed.gone == 2 * kGoing);
   CHECK(noticed.finished == 0);
   for (std::vector<Duration>& each : times) std::sort(each.begin(), each.end());
   std::printf(
       "%s: %zu clients wait; a FIN is noticed after %.3f ms (at most %.3f), a reset after %.3f ms (at most %.3f)\n",
       backend.c_str(), kClients, in_ms(times[0][kGoing / 2]), in_ms(times[0].back()), in_ms(times[1][kGoing / 2]),
       in_ms(times[1].back()));
-  CHECK(times[0].back() < kAtOnce);
-  CHECK(times[1].back() < kAtOnce);
+  CHECK(times[0][kMost - 1] < kAtOnce);
+  CHECK(times[1][kMost - 1] < kAtOnce);
 }
 
 }  // namespace
 
-TEST_CASE("with a thousand clients waiting, the handler of each one that goes knows within 50 ms") {
+TEST_CASE("with a thousand clients waiting, the handlers of nine of ten that go know within 50 ms") {
   const std::string backend = each_backend();
   const MoreDescriptors descriptors;
   const Clients clients;  // before there is a loop

@@ -94,8 +94,9 @@ bool is_pipe(int fd) noexcept {
 
 int number_in(const std::string& what, std::string_view text) {
   int fd = -1;
-  const char* end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, fd);
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
+  const auto [rest, error] = std::from_chars(begin, end, fd);
   if (error == std::errc() && rest == end && fd >= 0) return fd;
   throw Error(Errc::invalid_url, what + ": write fd:NUMBER, or to connect two pipes fd:NUMBER,NUMBER");
 }

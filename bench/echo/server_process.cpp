@@ -48,6 +48,15 @@ std::string read_line(int fd) {
 
 }  // namespace
 
+bool runs(const std::string& command) { return std::system((command + " >/dev/null 2>&1").c_str()) == 0; }
+
+std::string python_with(const std::string& module) {
+  for (const std::string python : {"python3", "/usr/bin/python3"}) {
+    if (runs(python + " -c 'import " + module + "'")) return python;
+  }
+  return {};
+}
+
 ServerProcess::ServerProcess(const std::vector<std::string>& command) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) die("pipe failed");

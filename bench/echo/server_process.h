@@ -11,6 +11,12 @@
 
 namespace bench {
 
+bool runs(const std::string& command);
+// Whether the shell ends it with success.
+
+std::string python_with(const std::string& module);
+// A Python that has it: the one of PATH, else the system's own, whose packages PATH's may not see; "" when neither has.
+
 class ServerProcess {
  public:
   explicit ServerProcess(const std::vector<std::string>& command);

@@ -6,6 +6,7 @@
 #include "twinloop/httpserver.h"
 #include "twinloop/task_group.h"
 #include "twinloop/timing.h"
+#include "twinloop/websocket_handler.h"
 
 using namespace std::chrono_literals;
 using namespace twinloop;
@@ -229,4 +230,32 @@ BEHAVIOUR("http goes to a proxy with the whole URL", kNetwork) {
   expect_equal(response.body, "through the proxy");
   expect_equal(proxy->asked[0].line(), "GET http://example.test:8080/path?query HTTP/1.1");
   expect(proxy->asked[0].has("Host: example.test:8080\r\n"), proxy->asked[0].head);
+}
+
+// ---- WebSocket messages, which come from the same application
+
+namespace {
+
+class Repeat : public WebSocketHandler {
+ public:
+  Future<void> on_message(WebSocketMessage message) override { co_await write_message(message.data, message.kind); }
+};
+
+}  // namespace
+
+BEHAVIOUR("messages go over wss:// to an application behind https://, which is checked", kNetwork) {
+  Application app;
+  app.add<Repeat>("/repeat");
+  std::string url = co_await app.listen("https://127.0.0.1:0", certified());
+  url = "wss" + url.substr(url.find(':')) + "/repeat";
+  co_await expect_failure(websocket_connect(url), Errc::bad_certificate);
+  const WebSocketOptions options = WebSocketOptions().set_connect(ConnectOptions().set_tls(trusting()));
+  WebSocketConnection ws = co_await websocket_connect(url, options);
+  for (const std::size_t size : {5u, 100'000u}) {
+    co_await ws.write_message(std::string(size, 'm'));
+    const std::optional<WebSocketMessage> message = co_await ws.read_message();
+    expect(message.has_value() && message->data == std::string(size, 'm'), "what was sent");
+  }
+  co_await ws.close();
+  expect_equal(ws.close_code(), 1000);
 }
