@@ -160,8 +160,8 @@ Future<void> watch_them_go(std::string backend, const Clients& clients, Noticed&
 
   std::vector<Duration> times[2];
   for (std::uint32_t next = 0; next < 2 * kGoing; ++next) {
-    const bool reset = next % 2 == 1;
-    times[reset].push_back(co_await time_to_notice(clients, {next, reset}, noticed));
+    const Order order{next, next % 2 == 1};
+    times[order.reset].push_back(co_await time_to_notice(clients, order, noticed));
   }
   CHECK(noticed.gone == 2 * kGoing);
   CHECK(noticed.finished == 0);
