@@ -251,6 +251,51 @@ TEST_CASE("tls: an aborted connection is reset over real sockets") {
   });
 }
 
+TEST_CASE("tls: a dialogue in the clear goes on in TLS over real sockets") {
+  run_everywhere([]() -> Future<void> {
+    Ends ends = co_await tcp_connection();
+    co_await ends.server.write("220 ready\r\n");
+    const std::string greeting = co_await ends.client.read_until("\r\n");
+    CHECK(greeting == "220 ready\r\n");
+    co_await ends.client.write("STARTTLS\r\n");
+    const std::string wish = co_await ends.server.read_until("\r\n");
+    CHECK(wish == "STARTTLS\r\n");
+    co_await ends.server.write("220 go ahead\r\n");
+    const std::string leave = co_await ends.client.read_until("\r\n");
+    CHECK(leave == "220 go ahead\r\n");
+    Future<IOStream> accepting = start_tls(std::move(ends.server), TlsServerContext(server_options()));
+    IOStream client = co_await start_tls(std::move(ends.client), TlsClientContext(client_options()), "localhost");
+    IOStream server = co_await std::move(accepting);
+    co_await client.write("EHLO\r\n");
+    const std::string hello = co_await server.read_until("\r\n");
+    CHECK(hello == "EHLO\r\n");
+    CHECK(server.tls() != nullptr);
+  });
+}
+
+TEST_CASE(
+    "tls: whom a client believes over real sockets: a known authority, for the host that was asked for, or whom it is "
+    "told to") {
+  run_everywhere([]() -> Future<void> {
+    Served served = co_await serve_at("tls://127.0.0.1:0", &echo);
+    const auto reason = [&served](const TlsOptions& options) -> Future<Errc> {
+      const ConnectOptions connecting = ConnectOptions().set_tls(TlsClientContext(options));
+      const Result<IOStream> stream = co_await as_result(connect(served.url, connecting));
+      co_return stream.ok() ? Errc::end : stream.reason();  // `end`: it was believed
+    };
+    const Errc stranger = co_await reason(TlsOptions());
+    CHECK(stranger == Errc::bad_certificate);
+    const Errc match = co_await reason(client_options());
+    CHECK(match == Errc::end);
+    const Errc other = co_await reason(client_options().server_name("other.test"));
+    CHECK(other == Errc::bad_certificate);
+    const Errc any_host = co_await reason(client_options().server_name("other.test").verify_host(false));
+    CHECK(any_host == Errc::end);
+    const Errc anybody = co_await reason(TlsOptions().verify(TlsVerify::none));
+    CHECK(anybody == Errc::end);
+  });
+}
+
 TEST_CASE("tls: a TCP connection that ends without close_notify is truncated") {
   run_everywhere([]() -> Future<void> {
     Ends left = co_await tcp_connection();

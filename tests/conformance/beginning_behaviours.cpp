@@ -189,3 +189,33 @@ const std::vector<std::unique_ptr<Registration>> registered = [] {
 }();
 
 }  // namespace
+
+// ---- between connect and accept
+
+namespace {
+
+Future<void> accept_who_has_left(const Carrier& carrier) {
+  Listener listener = co_await listen(carrier.url);
+  for (const bool hard : {false, true}) {
+    IOStream client = co_await connect(listener.url());
+    co_await client.write("left");
+    co_await client.flush();
+    if (hard)
+      client.abort();
+    else
+      client.close();
+    IOStream server = co_await listener.accept();
+    co_await server.peer_ended();
+    const bool reset = hard && carrier.resets;
+    Result<std::string> last = co_await as_result(server.read_bytes(4));
+    expect(last.ok() ? *last == "left" : reset, "a reset may take away what had not been read");
+    co_await expect_failure(server.read_bytes(1), reset ? Errc::reset : Errc::end);
+    expect(server.is_closed() == reset, "an end leaves our side open");
+  }
+}
+
+}  // namespace
+
+BEHAVIOUR("a peer that has left before it is accepted has its end told, or its reset", Needs::tcp | Needs::listen) {
+  co_await try_over(is_plain, &accept_who_has_left);
+}

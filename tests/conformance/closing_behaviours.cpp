@@ -33,8 +33,6 @@ enum class Event {
   closed_here,
   closed_twice,
   closed_by_both,
-  closed_in_its_callback,
-  destroyed_in_its_callback,
   aborted_here,
   destroyed,
 };
@@ -50,16 +48,23 @@ constexpr std::pair<Event, const char*> kEvents[] = {
     {Event::closed_here, "it is closed here"},
     {Event::closed_twice, "it is closed twice"},
     {Event::closed_by_both, "both ends close at once"},
-    {Event::closed_in_its_callback, "its callback closes it after the peer's half-close"},
-    {Event::destroyed_in_its_callback, "its callback destroys it after the peer's half-close"},
     {Event::aborted_here, "it is aborted here"},
     {Event::destroyed, "it is destroyed"},
+};
+
+enum class Deed { nothing, closes, destroys };
+
+constexpr std::pair<Deed, const char*> kDeeds[] = {
+    {Deed::nothing, ""},
+    {Deed::closes, ", and its callback closes it"},
+    {Deed::destroys, ", and its callback destroys it"},
 };
 
 enum class Unread { nothing, in_the_stream, below_it, beyond_read_ahead };
 
 struct Cell {
   Event event;
+  Deed deed;  // of the close callback
   bool read_pending;
   bool write_pending;
   Unread unread;
@@ -80,14 +85,16 @@ struct Cell {
 bool leaves_bytes_below(const Cell& cell) { return cell.unread >= Unread::below_it; }
 
 bool is_filters_own(Event event) { return event == Event::cut_below || event == Event::garbage; }
-bool happens_in_callback(Event event) {
-  return event == Event::closed_in_its_callback || event == Event::destroyed_in_its_callback;
-}
+
+// What would have left the stream open: the callback ends it.
+bool ends_in_callback(const Cell& cell) { return cell.event == Event::peer_half_closes && cell.deed != Deed::nothing; }
 
 bool is_the_peers_end(Event event) {
-  return event == Event::peer_half_closes || event == Event::peer_closes || happens_in_callback(event) ||
-         is_filters_own(event);
+  return event == Event::peer_half_closes || event == Event::peer_closes || is_filters_own(event);
 }
+
+// A peer that closed takes what we go on writing for a while, and then resets.
+bool may_be_reset(const Cell& cell) { return cell.event == Event::peer_closes && cell.write_pending; }
 
 // Some carriers show an end only behind the bytes in front of it: the platform's doing, and the table says so.
 bool end_is_hidden(const Carrier& carrier, const Cell& cell) {
@@ -102,10 +109,9 @@ bool exists(const Carrier& carrier, const Cell& cell) {
   // Only a read that waits lets the input grow beyond what is read ahead, and it takes what lies below.
   if (cell.event == Event::overflows && !cell.read_pending) return false;
   if (cell.read_pending && leaves_bytes_below(cell)) return false;
-  // A peer that closes takes what we write for a while, and then its reset takes the bytes in front of the end away.
-  if (cell.event == Event::peer_closes && cell.write_pending && end_is_hidden(carrier, cell)) return false;
-  // A half-open callback does not run at the peer's end, so it cannot do anything then.
-  return !happens_in_callback(cell.event) || !cell.half_open;
+  // What the callback does is tried once for each way to end, with nothing unread.  A half-open one does not run at the peer's end.
+  if (cell.deed != Deed::nothing && cell.unread != Unread::nothing) return false;
+  return !ends_in_callback(cell) || !cell.half_open;
 }
 
 std::string unread_bytes(Unread unread) {
@@ -134,8 +140,9 @@ struct Outcome {
   Errc read_reason;
 };
 
-Outcome outcome_of(Event event) {
-  switch (event) {
+Outcome outcome_of(const Cell& cell) {
+  if (ends_in_callback(cell)) return {Errc::local, Fate::fails, Fate::fails, Errc::end};
+  switch (cell.event) {
     case Event::peer_half_closes:
     case Event::peer_closes:
       return {Errc::end, Fate::stays, Fate::fails, Errc::end};
@@ -149,9 +156,6 @@ Outcome outcome_of(Event event) {
       return {Errc::protocol, Fate::fails, Fate::fails, Errc::protocol};
     case Event::overflows:
       return {Errc::overflow, Fate::fails, Fate::fails, Errc::overflow};
-    case Event::closed_in_its_callback:
-    case Event::destroyed_in_its_callback:
-      return {Errc::local, Fate::fails, Fate::fails, Errc::end};
     case Event::closed_here:
     case Event::closed_twice:
     case Event::closed_by_both:
@@ -219,7 +223,7 @@ Future<void> some_turns() {
 class Trial {
  public:
   Trial(const Carrier& carrier, const Cell& cell)
-      : carrier_(carrier), cell_(cell), expected_(outcome_of(cell.event)), unread_(unread_bytes(cell.unread)) {}
+      : carrier_(carrier), cell_(cell), expected_(outcome_of(cell)), unread_(unread_bytes(cell.unread)) {}
 
   Future<void> run() {
     const StreamOptions options = options_of_ours(cell_.unread);
@@ -274,8 +278,8 @@ class Trial {
     const auto callback = [this] {
       record_.order += "callback ";
       ++record_.callbacks;
-      if (cell_.event == Event::closed_in_its_callback) ours_->close();
-      if (cell_.event == Event::destroyed_in_its_callback) ours_.reset();
+      if (cell_.deed == Deed::closes && !is_gone()) ours_->close();
+      if (cell_.deed == Deed::destroys) ours_.reset();
     };
     ours_->set_close_callback(callback, cell_.half_open);
   }
@@ -283,8 +287,6 @@ class Trial {
   void happen() {
     switch (cell_.event) {
       case Event::peer_half_closes:
-      case Event::closed_in_its_callback:
-      case Event::destroyed_in_its_callback:
         peer_.shutdown_write().ignore();
         break;
       case Event::peer_closes:
@@ -328,8 +330,24 @@ class Trial {
   // Nobody can know of it before the bytes in front of it are read.
   Future<void> uncover_end() {
     co_await some_turns();
+    if (may_be_reset(cell_)) co_return co_await read_until_end_or_reset();
     expect_equal(record_.order, "");
     co_await read_unread(unread_.size());
+  }
+
+  // The reset takes away what had not been read, whenever it comes.
+  Future<void> read_until_end_or_reset() {
+    std::string unread;
+    for (;;) {
+      Result<std::string> some = co_await as_result(ours_->read_some(1000));
+      if (!some.ok()) {
+        const bool all = unread == unread_;
+        expect(some.reason() == Errc::reset || (some.reason() == Errc::end && all), cell_.text() + ": how it ends");
+        break;
+      }
+      unread += *some;
+    }
+    expect(unread_.starts_with(unread), cell_.text() + ": what it had received");
   }
 
   // In pieces that any limit allows.
@@ -358,7 +376,9 @@ class Trial {
       check_output(record_.flush, where);
     }
     expect_equal(record_.callbacks, closes() || !cell_.half_open || closed_late() ? 1 : 0);
-    if (!happens_in_callback(cell_.event) && closes()) {
+    const bool reset_first =
+        may_be_reset(cell_) && end_is_hidden(carrier_, cell_) && record_.order.starts_with("write ");
+    if ((!ends_in_callback(cell_) && closes()) || reset_first) {
       expect(record_.order == order_of(cell_), where + "instead of " + order_of(cell_));
     } else {
       expect(record_.order.starts_with(beginning_of(cell_)), where + "instead of " + beginning_of(cell_));
@@ -371,9 +391,7 @@ class Trial {
 
   bool is_gone() const { return ours_ == nullptr; }
 
-  // A peer that closed takes what we go on writing for a while, and then resets.
-  bool may_be_reset() const { return cell_.event == Event::peer_closes && cell_.write_pending; }
-  bool closed_late() const { return may_be_reset() && record_.has("closed"); }
+  bool closed_late() const { return may_be_reset(cell_) && record_.has("closed"); }
 
   void check_output(const Output& output, const std::string& where) const {
     if (cell_.event == Event::peer_closes) {
@@ -390,16 +408,16 @@ class Trial {
     if (end_is_hidden(carrier_, cell_)) return 0;  // it has been read
     return may_lose_below() ? std::min(unread_.size(), ours_->buffered()) : unread_.size();
   }
-  bool may_lose_below() const { return leaves_bytes_below(cell_) && (closes() || may_be_reset()); }
+  bool may_lose_below() const { return leaves_bytes_below(cell_) && (closes() || may_be_reset(cell_)); }
 
   // What the stream had received can still be read, whatever ended it; then comes the reason.
   Future<void> check_unread() {
     if (is_gone()) co_return;
-    const bool all_is_known = !may_be_reset() || !leaves_bytes_below(cell_);
+    const bool all_is_known = !may_be_reset(cell_) || !leaves_bytes_below(cell_);
     co_await read_unread(still_readable());
     if (cell_.event == Event::overflows || closed_late() || !all_is_known) co_return;
     const Result<std::string> more = co_await as_result(ours_->read_bytes(kWanted));
-    const bool reset_since = may_be_reset() && more.reason() == Errc::reset;
+    const bool reset_since = may_be_reset(cell_) && more.reason() == Errc::reset;
     expect(!more.ok() && (more.reason() == expected_.reason || reset_since), cell_.text() + ": the read after it");
     if (!closes()) co_return;
     const Result<void> written = co_await as_result(ours_->write("late"));
@@ -420,13 +438,13 @@ class Trial {
   std::vector<Future<void>> waiting_;
 };
 
-Future<void> try_all(const Carrier& carrier, Event event) {
+Future<void> try_all(const Carrier& carrier, Event event, Deed deed) {
   for (const bool read : {false, true}) {
     for (const bool write : {false, true}) {
       for (const Unread unread :
            {Unread::nothing, Unread::in_the_stream, Unread::below_it, Unread::beyond_read_ahead}) {
         for (const bool half_open : {false, true}) {
-          const Cell cell{event, read, write, unread, half_open};
+          const Cell cell{event, deed, read, write, unread, half_open};
           if (!exists(carrier, cell)) continue;
           Trial trial(carrier, cell);
           co_await trial.run();
@@ -436,16 +454,24 @@ Future<void> try_all(const Carrier& carrier, Event event) {
   }
 }
 
+void register_cells(const Carrier& carrier, Event event, const std::string& words,
+                    std::vector<std::unique_ptr<Registration>>& all) {
+  for (const auto& [deed, doing] : kDeeds) {
+    if (event == Event::peer_closes && deed != Deed::nothing) continue;  // to the callback it is the half-close
+    const std::string sentence = "closing: " + words + doing + ", over " + carrier.name;
+    // clang 14 does not let a lambda capture a structured binding.
+    all.push_back(std::make_unique<Registration>(
+        sentence, carrier.needs, [&carrier, event, what = deed] { return try_all(carrier, event, what); }));
+  }
+}
+
 const std::vector<std::unique_ptr<Registration>> registered = [] {
   std::vector<std::unique_ptr<Registration>> all;
   for (const Carrier& carrier : carriers()) {
     for (const auto& [event, words] : kEvents) {
       if (is_filters_own(event) && !carrier.filter) continue;
       if (event == Event::peer_resets && !carrier.resets) continue;
-      const std::string sentence = std::string("closing: ") + words + ", over " + carrier.name;
-      // clang 14 does not let a lambda capture a structured binding.
-      all.push_back(std::make_unique<Registration>(sentence, carrier.needs,
-                                                   [&carrier, what = event] { return try_all(carrier, what); }));
+      register_cells(carrier, event, words, all);
     }
   }
   return all;
