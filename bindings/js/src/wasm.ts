@@ -53,7 +53,7 @@ export function closeSockets(host: Sockets): void {
   for (const { socket } of Object.values(sockets)) socket.close();
 }
 
-/** For `instantiateWasm`. `broken` hears what came out of a call instead of its end: a trap, or an abort for want of memory. */
+/** For `instantiateWasm`. `broken` hears of a call that ended in a trap, an abort for want of memory, or too deep a stack. */
 export function instantiateWith(module: WebAssembly.Module, fail: (reason: unknown) => void, broken: (cause: unknown) => void) {
   return (imports: WebAssembly.Imports, done: (instance: WebAssembly.Instance, module: WebAssembly.Module) => void): object => {
     WebAssembly.instantiate(module, imports).then((instance) => done({ exports: guarded(instance.exports, broken) }, module), fail);
@@ -69,7 +69,8 @@ function guarded(exports: WebAssembly.Exports, broken: (cause: unknown) => void)
           try {
             return call(...args) as unknown;
           } catch (cause) {
-            broken(cause);
+            // A C++ exception on its way to a caller in C++ passes here, too.
+            if (cause instanceof WebAssembly.RuntimeError || cause instanceof RangeError) broken(cause);
             throw cause;
           }
         };
