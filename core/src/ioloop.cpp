@@ -336,7 +336,7 @@ void IOLoop::add_timer(detail::Timer& timer, TimePoint when) noexcept {
 
 void IOLoop::add_timer(detail::Timer& timer, Duration delay) noexcept {
   if (!in_turn_) return add_timer(timer, after(delay));
-  if (!closed()) timers_.add(timer, std::max(delay, Duration::zero()));
+  if (!closed()) timers_.add(timer, delay);
 }
 
 void IOLoop::remove_timer(detail::Timer& timer) noexcept { timers_.remove(timer); }

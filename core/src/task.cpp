@@ -77,7 +77,10 @@ void TimerHeap::sift_down(std::size_t index, const Entry& entry) noexcept {
 void TimerHeap::settle(TimePoint now) noexcept {
   while (!settled()) {
     Entry entry = entries_[sorted_];
-    if (entry.order & kDelay) entry = {later(now, entry.when.time_since_epoch()), entry.order & ~kDelay, entry.timer};
+    if (entry.order & kDelay) {
+      const TimePoint when = later(now, entry.when.time_since_epoch());
+      entry = {std::max(when, TimePoint{}), entry.order & ~kDelay, entry.timer};
+    }
     sift_up(sorted_++, entry);
   }
 }
