@@ -74,7 +74,7 @@ def main(needs, reports, *taps):
     unable = sum(each.startswith("no ") for each in found)
     print(f"\n{len(rows)} behaviours on {len(columns)} backends: {found.count('ok')} cells ok, {wrong} failed or missing, {unable} that the")
     print("platform forces: `no fds` a browser has no descriptors, `no tcp`, `no listen` no sockets, `no threads`, `no signals`,")
-    print("`no std::stop_token` the standard library of Emscripten lacks it, `no http` a browser speaks HTTP and WebSocket's messages itself;")
+    print("`no std::stop_token` the standard library of Emscripten lacks it, `no http` a browser speaks HTTP, TLS and WebSocket's messages itself;")
     print("`manual` is the clock under control, which has no network and no system below it.")
     return 1 if wrong or not rows else 0
 

@@ -39,7 +39,7 @@ std::vector<Carrier> secure_carriers() {
 std::vector<Way> secure_ways() {
   const Faults faults = Faults().max_read(700).max_write(900).would_block(30).hold_input(1000);
   const auto open = [faults](const StreamOptions& options) { return shake_hands(make_faulty_ends(faults), options); };
-  return {{"tls on a faulty pair", Needs::nothing, open, Moves::parts}};
+  return {{"tls on a faulty pair", Needs::http, open, Moves::parts}};  // a browser has TLS of its own, as it has HTTP
 }
 
 }  // namespace twinloop::testing
