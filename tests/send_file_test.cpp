@@ -97,17 +97,22 @@ Future<std::size_t> send_over(std::string url, std::shared_ptr<Counted> file, st
   co_return co_await std::move(counting);
 }
 
+// The peer reads nothing: so it is when no more goes out.
+Future<void> until_the_window_is_full(const Counted& file) {
+  std::size_t before = 0;
+  do {
+    before = file.sent();
+    co_await sleep_for(std::chrono::milliseconds(20));
+  } while (file.sent() > before);
+}
+
 // How often the system is asked while the peer reads nothing, behind what its window takes.
 Future<std::size_t> attempts_at_a_full_window(std::shared_ptr<Counted> file, std::uint64_t size) {
   Listener listener = co_await listen("tcp://127.0.0.1:0");
   IOStream client = co_await connect(listener.url());
   IOStream server = co_await listener.accept();
   Future<void> sending = twinloop::detail::send_file(server, file, 0, size);
-  std::size_t before = 0;
-  do {
-    before = file->sent();
-    co_await sleep_for(std::chrono::milliseconds(20));
-  } while (file->sent() > before);
+  co_await until_the_window_is_full(*file);
   const std::size_t attempts = file->attempts();
   co_await sleep_for(std::chrono::milliseconds(50));
   const std::size_t more = file->attempts() - attempts;
@@ -158,11 +163,7 @@ Future<std::size_t> attempts_of_the_next(std::shared_ptr<Counted> file, std::uin
   IOStream client = co_await connect(listener.url());
   IOStream server = co_await listener.accept();
   Future<void> sending = twinloop::detail::send_file(server, file, 0, size);
-  std::size_t before = 0;
-  do {
-    before = file->sent();
-    co_await sleep_for(std::chrono::milliseconds(20));
-  } while (file->sent() > before);
+  co_await until_the_window_is_full(*file);
   sending = Future<void>();
   const std::size_t attempts = file->attempts();
   sending = twinloop::detail::send_file(server, file, file->sent(), size - file->sent());

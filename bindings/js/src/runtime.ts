@@ -88,6 +88,7 @@ export class Runtime {
 
   /** Nothing in the module can be relied on any more: all who wait are told, whoever asks later, too, and connect() loads another. */
   private break(cause: unknown): void {
+    if (this.broken !== undefined) return;
     this.broken = `the module failed: ${String(cause)}`;
     shared = undefined;
     closeSockets(this.host);

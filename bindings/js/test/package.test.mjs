@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { brotliCompressSync } from 'node:zlib';
 import { WebSocket, WebSocketServer } from 'ws';
-import { here, installPackage, run, startEcho } from './support.mjs';
+import { here, installPackage, kTrap, run, startEcho } from './support.mjs';
 
 let installed, echo, twinloop, rogue, rogueUrl, behave, deaf, deafUrl;
 const openStream = () => twinloop.connect(echo.url);
@@ -56,17 +56,7 @@ test('a wasm that is not there is an error with the address that was tried', asy
 test('a module that traps fails whatever waits and whatever is asked of it later, and the next connect loads another', async () => {
   await writeFile(join(installed.folder, 'trap.mjs'), `
     import WebSocket from 'ws';
-    const { instantiate } = WebAssembly;
-    let trap = false;
-    WebAssembly.instantiate = async (...args) => {
-      const { exports } = await instantiate(...args);
-      const trapping = (call) => (...given) => {
-        if (trap) throw new WebAssembly.RuntimeError('unreachable');
-        return call(...given);
-      };
-      const calls = Object.entries(exports).filter(([, value]) => typeof value === 'function');
-      return { exports: { ...exports, ...Object.fromEntries(calls.map(([name, call]) => [name, trapping(call)])) } };
-    };
+    ${kTrap}
     const { connect, init } = await import('twinloop');
     await init({ WebSocket });
     const stream = await connect(process.argv[2], { WebSocket });

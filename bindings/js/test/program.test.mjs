@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { WebSocket, WebSocketServer } from 'ws';
 import { once } from 'node:events';
-import { here, installPackage, run as execute } from './support.mjs';
+import { here, installPackage, kTrap, run as execute } from './support.mjs';
 
 const wasmFolder = process.env.TWINLOOP_WASM_BIN_DIR ?? join(here, '../../build/wasm/bin');
 const missing = existsSync(join(wasmFolder, 'chat_client.wasm')) ? false : `no chat_client.wasm in ${wasmFolder}`;
@@ -151,17 +151,7 @@ test('a program that traps rejects `exited`, closes its connections, and takes n
     import { WebSocket } from 'ws';
     import { runProgram } from 'twinloop/program';
     process.on('uncaughtException', () => {});
-    const { instantiate } = WebAssembly;
-    let trap = false;
-    WebAssembly.instantiate = async (...args) => {
-      const { exports } = await instantiate(...args);
-      const trapping = (call) => (...given) => {
-        if (trap) throw new WebAssembly.RuntimeError('unreachable');
-        return call(...given);
-      };
-      const calls = Object.entries(exports).filter(([, value]) => typeof value === 'function');
-      return { exports: { ...exports, ...Object.fromEntries(calls.map(([name, call]) => [name, trapping(call)])) } };
-    };
+    ${kTrap}
     let welcome;
     const welcomed = new Promise((resolve) => (welcome = resolve));
     const program = await runProgram(process.argv[2], { args: [process.argv[3], 'ada'], WebSocket, output: () => welcome() });

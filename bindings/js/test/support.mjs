@@ -41,3 +41,17 @@ export async function startEcho(...args) {
     },
   };
 }
+
+// A script's first lines: with `trap` set, every call into a module that it loads traps.
+export const kTrap = `
+  const { instantiate } = WebAssembly;
+  let trap = false;
+  WebAssembly.instantiate = async (...args) => {
+    const { exports } = await instantiate(...args);
+    const trapping = (call) => (...given) => {
+      if (trap) throw new WebAssembly.RuntimeError('unreachable');
+      return call(...given);
+    };
+    const calls = Object.entries(exports).filter(([, value]) => typeof value === 'function');
+    return { exports: { ...exports, ...Object.fromEntries(calls.map(([name, call]) => [name, trapping(call)])) } };
+  };`;
