@@ -74,12 +74,8 @@ Future<void> spawn(std::size_t count) {
 }
 
 Future<void> timeout(std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) {
-    Promise<int> promise;
-    Future<int> limited = with_timeout(std::chrono::hours(1), promise.get_future());
-    promise.set_value(1);
-    keep(co_await std::move(limited));
-  }
+  Producer producer;
+  for (std::size_t i = 0; i < count; ++i) keep(co_await with_timeout(std::chrono::hours(1), producer.produce()));
 }
 
 Future<void> take_for_ever(Queue<int>& queue, long& sum) {

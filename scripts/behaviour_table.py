@@ -76,6 +76,10 @@ def main(needs, reports, *taps):
     print("platform forces: `no fds` a browser has no descriptors, `no tcp`, `no listen` no sockets, `no threads`, `no signals`,")
     print("`no std::stop_token` the standard library of Emscripten lacks it, `no http` a browser speaks HTTP, TLS and WebSocket's messages itself;")
     print("`manual` is the clock under control, which has no network and no system below it.")
+    for behaviour, row in rows.items():
+        for column, each in zip(columns, row):
+            if each in ("FAILED", "MISSING"):
+                print(f"{each} on {column}: {behaviour}")
     return 1 if wrong or not rows else 0
 
 

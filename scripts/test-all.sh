@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 cd "$TWINLOOP_ROOT"
 source scripts/build.sh
 
-passed=0 failed=0 skipped=0 failed_steps=()
+passed=0 failed=0 skipped=0 failed_steps=() failed_logs=()
 
 # --- steps --------------------------------------------------------------------------------------------------------------------
 
@@ -22,10 +22,8 @@ step() { # step TITLE COMMAND...: output goes to a log; the result is counted
     { grep -E '^WARNING|SKIPPED' "$log" || true; } | sed 's/^/   /'
     return
   fi
-  printf 'FAILED, %s (%d s)\n' "${step_counts:-no tests counted}" "$((SECONDS - started))"
-  tail -n 80 "$log" | sed 's/^/   | /'
-  printf '   ^ the end of %s\n' "${log#"$TWINLOOP_ROOT/"}"
-  failed_steps+=("$title")
+  printf 'FAILED, %s (%d s): %s\n' "${step_counts:-no tests counted}" "$((SECONDS - started))" "${log#"$TWINLOOP_ROOT/"}"
+  failed_steps+=("$title") failed_logs+=("$log")
 }
 
 count() { # count LOG STATUS: adds up what ctest and node's test runner said; leaves step_counts set
@@ -97,7 +95,7 @@ if [[ $wasm == yes ]]; then
   step "npm install" scripts/setup-js.sh
   step wasm build_and_test wasm
   if [[ -f bindings/js/package.json ]]; then step "npm package" npm_tests; fi
-  step peers node --test tests/peers/*.test.mjs
+  step peers node --test --test-reporter=spec tests/peers/*.test.mjs
 else
   printf '== wasm: no usable Emscripten (see above)\n'
   if in_ci; then failed=$((failed + 1)); failed_steps+=("wasm setup"); else printf '   SKIPPED\n'; fi
@@ -110,6 +108,10 @@ if [[ -f build/artefacts/behaviours.md ]]; then
   printf '\n'
   cat build/artefacts/behaviours.md
 fi
+for log in "${failed_logs[@]}"; do # behind the long table, where they are seen
+  printf '\n== the end of %s\n' "${log#"$TWINLOOP_ROOT/"}"
+  tail -n 60 "$log" | sed 's/^/   | /'
+done
 printf '\n%d minutes' "$(((SECONDS + 59) / 60))"
 if ((skipped)); then printf ', %d tests SKIPPED (their logs in build/logs say why)' "$skipped"; fi
 if ((${#failed_steps[@]})); then printf '\nfailed: %s' "${failed_steps[*]/%/;}"; fi

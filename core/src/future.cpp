@@ -34,9 +34,9 @@ bool OperationBase::fail_pending(Failure failure) {
 void OperationBase::reserve() noexcept {
   assert(pending());
   FutureBase& future = *future_;
-  Waiter* waiter = std::exchange(future.word_.waiter, nullptr);
+  const Follower follower = std::exchange(future.word_.follower, {});
   future.source_ = (future.source_ & ~FutureBase::kTagMask) | static_cast<std::uintptr_t>(FutureBase::Source::reserved);
-  if (waiter != nullptr) waiter->wake();
+  follower.tell();
 }
 
 void log_unseen(const Failure& failure, const Location& where) {
@@ -62,6 +62,14 @@ void Branch::watch(FutureBase& future, OperationBase* operation) noexcept {
   OperationAccess::attach(future, *this);
 }
 
+void Branch::follow(FutureBase& future, OperationBase& operation) noexcept {
+  if (!OperationAccess::pending(future) || OperationAccess::stands_for_another(future))
+    return watch(future, &operation);
+  operation_ = &operation;
+  awaiting_ = &future;
+  OperationAccess::attach(future, Follower::at_once(*this));
+}
+
 void Branch::stop() noexcept {
   if (FutureBase* future = std::exchange(awaiting_, nullptr)) OperationAccess::detach_waiter(*future);
   unlink();
@@ -75,14 +83,18 @@ void Branch::run(Waiter& waiter) {
 
 }  // namespace detail
 
+// The future that this one's operation stands for.
+FutureBase* FutureBase::inner() const noexcept {
+  if (tag() != Source::promise) return nullptr;
+  auto& operation = static_cast<detail::OperationBase&>(producer());
+  if (operation.hooks_ == nullptr || operation.hooks_->inner == nullptr) return nullptr;
+  return operation.hooks_->inner(operation);
+}
+
 CoroutineBase* FutureBase::coroutine_within() const noexcept {
   const FutureBase* future = this;
-  while (future != nullptr && future->tag() == Source::promise) {
-    auto& operation = static_cast<detail::OperationBase&>(future->producer());
-    if (operation.hooks_ == nullptr || operation.hooks_->inner == nullptr) return nullptr;
-    future = operation.hooks_->inner(operation);
-  }
-  return future != nullptr ? future->coroutine() : nullptr;
+  while (const FutureBase* within = future->inner()) future = within;
+  return future->coroutine();
 }
 
 // ---- Scheduler
@@ -111,15 +123,35 @@ void Scheduler::drain() {
     if (observers_ != nullptr) [[unlikely]]
       run_observed(waiter);
     else
-      waiter.run_(waiter);
+      run(waiter);
   }
+}
+
+// Most are coroutines: to ask costs less than the call through a pointer.
+inline void Scheduler::run(Waiter& waiter) {
+  if (waiter.run_ == &CoroutineBase::resume)
+    resume(static_cast<CoroutineBase&>(waiter));
+  else
+    waiter.run_(waiter);
+}
+
+inline void Scheduler::resume(CoroutineBase& coroutine) noexcept {
+  current_ = &coroutine;
+  refill_inline();
+#if TWINLOOP_RESUME_THROUGH_PROMISE
+  reinterpret_cast<void (**)(void*)>(&coroutine)[-2](coroutine.frame_);
+#else
+  std::coroutine_handle<>::from_address(coroutine.frame_).resume();
+#endif
+  current_ = nullptr;
+  if (!doomed_.empty()) bury_doomed();
 }
 
 void Scheduler::run_observed(Waiter& waiter) {
   if (waiter.run_ != &CoroutineBase::resume) return waiter.run_(waiter);
   const Origin origin("", static_cast<CoroutineBase&>(waiter).where_);
   const detail::ObservedStep step(*observers_, StepKind::coroutine, origin);
-  waiter.run_(waiter);
+  resume(static_cast<CoroutineBase&>(waiter));
 }
 
 // Ends `root` and everything it awaits, leaf first, in constant stack.  A destructor in one of the frames may end others of
@@ -148,17 +180,7 @@ void Scheduler::bury_doomed() noexcept {
 // ---- CoroutineBase
 
 void CoroutineBase::resume(Waiter& waiter) noexcept {
-  auto& self = static_cast<CoroutineBase&>(waiter);
-  Scheduler& scheduler = Scheduler::current();
-  scheduler.current_ = &self;
-  scheduler.refill_inline();
-#if TWINLOOP_RESUME_THROUGH_PROMISE
-  reinterpret_cast<void (**)(void*)>(&self)[-2](self.frame_);
-#else
-  std::coroutine_handle<>::from_address(self.frame_).resume();
-#endif
-  scheduler.current_ = nullptr;
-  if (!scheduler.doomed_.empty()) scheduler.bury_doomed();
+  Scheduler::current().resume(static_cast<CoroutineBase&>(waiter));
 }
 
 void CoroutineBase::destroy() noexcept {
@@ -228,7 +250,7 @@ CoroutineBase* CoroutineBase::release_from_parent() noexcept {
 
 void CoroutineBase::stop_waiting() noexcept {
   FutureBase* future = std::exchange(awaiting_, nullptr);
-  if (future != nullptr && future->pending()) future->word_.waiter = nullptr;
+  if (future != nullptr && future->pending()) future->word_.follower = {};
 }
 
 // The frame is destroyed from the ready queue, before its waiter runs: nothing may be destroyed inside its own await_suspend.
@@ -248,7 +270,7 @@ void CoroutineBase::unhandled_exception() noexcept {
 // ---- FutureBase
 
 void FutureBase::fail(Failure failure, const Location& where) noexcept {
-  Waiter* waiter = pending() ? word_.waiter : nullptr;
+  Waiter* waiter = this->waiter();
   if (failure.exception() || failure.has_context()) {
     source_ = kDescribed;
     word_.described = new Described{std::move(failure), where};
@@ -298,7 +320,7 @@ void FutureBase::raise() {
 }
 
 void FutureBase::abandon_waiter() noexcept {
-  Waiter* waiter = std::exchange(word_.waiter, nullptr);
+  Waiter* waiter = std::exchange(word_.follower, {}).waiter();
   if (waiter == nullptr) return;
   waiter->awaiting_ = nullptr;
   waiter->wake();

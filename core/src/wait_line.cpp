@@ -10,18 +10,6 @@ void Waiting::fail(Failure failure) {
   delete this;
 }
 
-void Waiting::on_dropped(OperationBase& operation) noexcept {
-  const std::unique_ptr<Waiting> self(&static_cast<Waiting&>(operation));
-  self->leave();
-  self->dropped(self->served_);
-}
-
-void Waiting::on_deliver(OperationBase& operation, FutureBase& future) {
-  const std::unique_ptr<Waiting> self(&static_cast<Waiting&>(operation));
-  self->leave();
-  self->deliver(future);
-}
-
 bool Waiting::set_deadline(Duration timeout) {
   loop_ = &IOLoop::current();
   loop_->add_timer(*this, timeout);

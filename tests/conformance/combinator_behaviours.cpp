@@ -153,6 +153,27 @@ BEHAVIOUR("with_timeout hands on what is done already", Needs::nothing) {
   expect_equal(value, 3);
 }
 
+BEHAVIOUR("a time limit hands a value on at once, and takes its timer back then", Needs::nothing) {
+  co_await moment();  // the time limit of the test itself is set now
+  const std::size_t timers = IOLoop::current().stats().pending_timers;
+  Promise<int> promise;
+  Future<int> limited = with_timeout(1h, promise.get_future());
+  promise.set_value(7);
+  expect(limited.done(), "no hop in between");
+  expect_equal(IOLoop::current().stats().pending_timers, timers);
+  const int value = co_await std::move(limited);
+  expect_equal(value, 7);
+}
+
+BEHAVIOUR("20,000 time limits around one promise hand its value on in constant stack", Needs::nothing) {
+  Promise<int> promise;
+  Future<int> limited = promise.get_future();
+  for (int i = 0; i < 20'000; ++i) limited = with_timeout(1h, std::move(limited));
+  promise.set_value(7);
+  const int value = co_await std::move(limited);
+  expect_equal(value, 7);
+}
+
 BEHAVIOUR("what was cut off by a time limit logs nothing", Needs::nothing) {
   const RecordedLog logged;
   int alive = 0;

@@ -18,6 +18,6 @@ target_link_options(fetch_behaviours PRIVATE
 # They need the native programs of build/release beside them, and the page: build both first.
 find_program(NODE node REQUIRED)
 foreach(name IN ITEMS conformance fetch transcript page programs)
-  add_test(NAME "${name} (Node and Chromium)" COMMAND "${NODE}" --test "${CMAKE_CURRENT_LIST_DIR}/../web/${name}.test.mjs")
+  add_test(NAME "${name} (Node and Chromium)" COMMAND "${NODE}" --test --test-reporter=spec "${CMAKE_CURRENT_LIST_DIR}/../web/${name}.test.mjs")
   set_tests_properties("${name} (Node and Chromium)" PROPERTIES TIMEOUT 300 RUN_SERIAL TRUE)
 endforeach()

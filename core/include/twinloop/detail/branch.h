@@ -16,6 +16,9 @@ class Branch : public Waiter {
   ~Branch() { stop(); }
 
   void watch(FutureBase& future, OperationBase* operation) noexcept;
+  void follow(FutureBase& future, OperationBase& operation) noexcept;
+  // As watch, but a value is told at once, from within what completes the future, unless that is itself an operation that stands
+  // for another: for a `done` that then only reserves.
   // Until it is done the future stays where it is.  Whoever awaits the operation counts as waiting for that future.
   void stop() noexcept;
 

@@ -300,11 +300,13 @@ struct OperationAccess {
   static void emplace(FutureBase& future, Args&&... args) {
     static_cast<Future<T>&>(future).emplace(std::forward<Args>(args)...);
   }
-  static void attach(FutureBase& future, Waiter& waiter) noexcept { future.attach(waiter); }
+  static void attach(FutureBase& future, Follower follower) noexcept { future.attach(follower); }
   static void detach_waiter(FutureBase& future) noexcept {
-    if (future.pending()) future.word_.waiter = nullptr;
+    if (future.pending()) future.word_.follower = {};
   }
   static bool pending(const FutureBase& future) noexcept { return future.pending(); }
+  static bool stands_for_another(const FutureBase& future) noexcept { return future.inner() != nullptr; }
+  static bool reserved(const FutureBase& future) noexcept { return future.tag() == FutureBase::Source::reserved; }
   static bool failed(const FutureBase& future) noexcept { return future.holds_failure(); }
   static Failure take_failure(FutureBase& future) noexcept { return future.take_failure(); }
   static Location failed_after(const FutureBase& future) noexcept { return future.failed_after(); }

@@ -62,10 +62,11 @@ class Exchange {
  private:
   class Getter final : public Waiting {
    public:
-    explicit Getter(Exchange& exchange) noexcept : exchange_(exchange) {}
+    explicit Getter(Exchange& exchange) noexcept : Waiting(this), exchange_(exchange) {}
     void set_aside(Numbered<T>&& item) noexcept { item_.emplace(std::move(item)); }
 
    private:
+    friend class Waiting;
     void deliver(FutureBase& future) override { OperationAccess::emplace<Taken>(future, std::move(item_->item)); }
     void dropped(bool served) noexcept override {
       if (served) exchange_.take_back(std::move(*item_));

@@ -37,6 +37,34 @@ class Producer {
   FutureBase* future_ = nullptr;
 };
 
+// Who is told that a future is done: nobody, a waiter from the ready queue, or one that only passes the news on and hears of a value
+// at once.
+class Follower {
+ public:
+  Follower() noexcept = default;
+  Follower(Waiter& waiter) noexcept : bits_(reinterpret_cast<std::uintptr_t>(&waiter)) {}  // NOLINT(google-explicit-constructor)
+  static Follower at_once(Waiter& waiter) noexcept {
+    Follower follower(waiter);
+    follower.bits_ |= kAtOnce;
+    return follower;
+  }
+
+  Waiter* waiter() const noexcept { return reinterpret_cast<Waiter*>(bits_ & ~kAtOnce); }
+  void tell() const noexcept {
+    if (bits_ == 0) return;
+    Waiter& waiter = *this->waiter();
+    if (bits_ & kAtOnce) [[unlikely]]
+      waiter.run_(waiter);
+    else
+      waiter.wake();
+  }
+  // That there is a value.  A failure is told with wake().
+
+ private:
+  static constexpr std::uintptr_t kAtOnce = 1;
+  std::uintptr_t bits_ = 0;
+};
+
 class Branch;
 struct OperationAccess;
 
@@ -102,15 +130,15 @@ class FutureBase {
   // True once it is there and good.
 
  protected:
-  FutureBase() noexcept : word_(nullptr) {}
+  FutureBase() noexcept {}
   FutureBase(detail::Producer& producer, Source source) noexcept
-      : source_(reinterpret_cast<std::uintptr_t>(&producer) | static_cast<std::uintptr_t>(source)), word_(nullptr) {
+      : source_(reinterpret_cast<std::uintptr_t>(&producer) | static_cast<std::uintptr_t>(source)) {
     producer.future_ = this;
   }
 
-  FutureBase(FutureBase&& other) noexcept : source_(other.source_), word_(nullptr) {
+  FutureBase(FutureBase&& other) noexcept : source_(other.source_) {
     if (other.pending_or_reserved()) {
-      assert(other.word_.waiter == nullptr && "a future that is being awaited may not move");
+      assert(other.word_.follower.waiter() == nullptr && "a future that is being awaited may not move");
       other.producer().future_ = this;
     } else if (source_ == kDescribed) {
       word_.described = other.word_.described;
@@ -131,7 +159,7 @@ class FutureBase {
   // Also when it is empty: taking its result gives one.
   void clear() noexcept {
     source_ = kEmpty;
-    word_.waiter = nullptr;
+    word_.follower = {};
   }
 
   void complete_with_value() noexcept { complete(kValue); }
@@ -167,9 +195,9 @@ class FutureBase {
   };
 
   union Word {
-    explicit Word(Waiter* w) noexcept : waiter(w) {}
+    Word() noexcept : follower() {}
     ~Word() {}
-    Waiter* waiter;
+    detail::Follower follower;
     const std::error_category* category;
     Described* described;
   };
@@ -177,25 +205,25 @@ class FutureBase {
   Source tag() const noexcept { return static_cast<Source>(source_ & kTagMask); }
   bool pending_or_reserved() const noexcept { return tag() != Source::terminal; }
   bool pending() const noexcept { return tag() <= Source::promise; }
-  Waiter* waiter() const noexcept { return pending() ? word_.waiter : nullptr; }
+  Waiter* waiter() const noexcept { return pending() ? word_.follower.waiter() : nullptr; }
   bool is_error() const noexcept { return (source_ & kError) == kError; }
   detail::Producer& producer() const noexcept;
+  FutureBase* inner() const noexcept;
   CoroutineBase* coroutine_within() const noexcept;
   std::error_code error_code() const noexcept {
     return {static_cast<int>(static_cast<std::intptr_t>(source_) >> kErrorShift), *word_.category};
   }
 
-  void attach(Waiter& waiter) noexcept {
-    assert(pending() && word_.waiter == nullptr && "one coroutine awaits a future");
-    word_.waiter = &waiter;
+  void attach(detail::Follower follower) noexcept {
+    assert(pending() && word_.follower.waiter() == nullptr && "one coroutine awaits a future");
+    word_.follower = follower;
   }
 
   void complete(std::uintptr_t state) noexcept {
     assert(pending() || !valid());
-    Waiter* waiter = word_.waiter;  // null where it is empty
+    const detail::Follower follower = word_.follower;  // none where it is empty
     source_ = state;
-    word_.waiter = nullptr;
-    if (waiter != nullptr) waiter->wake();
+    follower.tell();
   }
 
   void drop_slowly() noexcept;

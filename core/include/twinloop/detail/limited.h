@@ -23,15 +23,17 @@ class Limited final : public Pooled, public OperationBase, private Limit {
   template <class... Args>
   explicit Limited(Future<T>&& work, Args&&... args)
       : OperationBase(&kHooks), Limit(std::forward<Args>(args)...), work_(std::move(work)) {
-    branch_.watch(work_, this);
+    branch_.follow(work_, *this);
   }
 
   static void on_done(Branch& branch) {
     auto& self = static_cast<Limited&>(*branch.operation());
     self.lift();
-    if (!OperationAccess::failed(self.work_)) return self.reserve();
-    self.fail_pending(OperationAccess::take_failure(self.work_));
-    delete &self;
+    if (OperationAccess::reserved(self.work_)) return self.reserve();
+    const std::unique_ptr<Limited> ends(&self);
+    auto& future = self.template detach<Future<T>>();
+    if (OperationAccess::failed(self.work_)) return OperationAccess::fail(future, OperationAccess::take_failure(self.work_));
+    OperationAccess::pass(self.work_, future);
   }
 
   // Whoever waits hears of it before the work is destroyed, but runs only afterwards.

@@ -12,6 +12,7 @@ namespace twinloop {
 class FutureBase;
 namespace detail {
 class Branch;
+class Follower;
 class Observers;
 }  // namespace detail
 
@@ -32,6 +33,7 @@ class Waiter : public detail::ListNode {
 
  private:
   friend class detail::List<Waiter>;
+  friend class detail::Follower;
   friend class CoroutineBase;
   friend class FutureBase;
   friend class Scheduler;
@@ -92,6 +94,8 @@ class Scheduler {
   bool over_budget() noexcept;
   void bury(CoroutineBase& root) noexcept;
   void bury_doomed() noexcept;
+  void run(Waiter& waiter);
+  void resume(CoroutineBase& coroutine) noexcept;
   void run_observed(Waiter& waiter);
 
   detail::List<Waiter> ready_;

@@ -20,7 +20,7 @@ namespace detail {
 
 class Waiting : public Pooled, public ListNode, public OperationBase, private Timer {
  public:
-  Waiting() noexcept : OperationBase(&kHooks) {}
+  Waiting() noexcept : Waiting(this) {}
   virtual ~Waiting() = default;
 
   template <class T, class... Args>
@@ -32,6 +32,10 @@ class Waiting : public Pooled, public ListNode, public OperationBase, private Ti
   void fail(Failure failure);
 
  protected:
+  template <class Final>
+  explicit Waiting(Final*) noexcept : OperationBase(&kHooks<Final>) {}
+  // What a final class gives its `this` for, so that delivering to it asks nobody what it is.
+
   virtual void deliver(FutureBase&) {}
   // Build the result from what was set aside.
   virtual void dropped(bool /*served*/) noexcept {}
@@ -42,9 +46,20 @@ class Waiting : public Pooled, public ListNode, public OperationBase, private Ti
   template <class>
   friend class WaitLine;
 
-  static void on_dropped(OperationBase& operation) noexcept;
-  static void on_deliver(OperationBase& operation, FutureBase& future);
-  static constexpr Hooks kHooks{&Waiting::on_dropped, &Waiting::on_deliver};
+  template <class Final>
+  static void on_dropped(OperationBase& operation) noexcept {
+    const std::unique_ptr<Final> self(&static_cast<Final&>(operation));
+    self->leave();
+    self->dropped(self->served_);
+  }
+  template <class Final>
+  static void on_deliver(OperationBase& operation, FutureBase& future) {
+    const std::unique_ptr<Final> self(&static_cast<Final&>(operation));
+    self->leave();
+    self->deliver(future);
+  }
+  template <class Final>
+  static constexpr Hooks kHooks{&Waiting::on_dropped<Final>, &Waiting::on_deliver<Final>};
 
   void fire() override { time_out(); }
   void expire() noexcept override { fail(Errc::loop_closed); }
