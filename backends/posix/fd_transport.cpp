@@ -25,7 +25,9 @@ Result<std::unique_ptr<Transport>> FdTransport::make(Reactor& reactor, Descripto
 std::error_code FdTransport::begin(Reactor& reactor) {
   edge_triggered_ = reactor.edge_triggered();
   maybe_readable_ = !edge_triggered_;  // what has come before is told at once, as an edge
-  return registration_.begin(reactor, socket_.get(), *this, edge_triggered_ ? Interest::read : Interest::none,
+  only_wanted_ = !edge_triggered_ && reactor.loop().backend().hosted();
+  if (!edge_triggered_) unwanted_events_ = 1;  // nothing is wanted yet
+  return registration_.begin(reactor, socket_.get(), *this, interest(),
                              edge_triggered_ ? Trigger::edge : Trigger::level);
 }
 
@@ -111,7 +113,10 @@ bool FdTransport::trusts_flag(Interest direction) const noexcept {
 void FdTransport::want(bool read, bool write) {
   want_read_ = read;
   want_write_ = write;
-  if (read) unwanted_edges_ = 0;
+  if (read)
+    unwanted_events_ = 0;
+  else if (only_wanted_)
+    unwanted_events_ = 1;
   if (write && !maybe_writable_) watches_write_ = true;
   update_interest();
   arrange();
@@ -160,7 +165,7 @@ void FdTransport::on_fd_events(Ready ready) {
     reminded_ = false;
   } else {
     note(ready);
-    count_unwanted_edge(ready);
+    count_unwanted(ready);
   }
   tell();
 }
@@ -175,11 +180,12 @@ void FdTransport::note(Ready ready) noexcept {
   if (has(ready, Ready::peer_end | Ready::hangup) && error_ == 0) ended_ = true;
 }
 
-void FdTransport::count_unwanted_edge(Ready ready) {
-  if (!edge_triggered_ || want_read_ || ended_ || !has(ready, Ready::readable)) return;
-  if (unwanted_edges_ == kUnwantedEdges) return;
-  ++unwanted_edges_;
-  if (unwanted_edges_ == kUnwantedEdges) update_interest();
+// Once the end is known an edge says nothing new, but a level is told again and again.
+void FdTransport::count_unwanted(Ready ready) {
+  if (want_read_ || !has(ready, Ready::readable) || (edge_triggered_ && ended_)) return;
+  if (unwanted_events_ == most_unwanted()) return;
+  ++unwanted_events_;
+  if (unwanted_events_ == most_unwanted()) update_interest();
 }
 
 // Each call may end this transport or destroy it; the registration's key tells.

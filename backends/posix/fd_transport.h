@@ -2,7 +2,8 @@
 //
 // Where the poller is edge-triggered the socket is registered once for its life, reading and the peer's end included, and an
 // edge is remembered in maybe_readable_/maybe_writable_ until the socket says that there is nothing more.  Where it is not,
-// there is interest exactly while something is wanted, and the poller itself repeats what was not taken.
+// the poller itself repeats what was not taken: writing is watched while it is wanted, reading from then on until bytes come that
+// nobody wants.  Between two reads it thus stays watched, and the second need not try in vain.
 #pragma once
 
 #include "backends/posix/descriptor.h"
@@ -38,21 +39,21 @@ class FdTransport final : public Pooled, public Transport, private FdListener {
   void on_fd_events(Ready ready) override;
   void on_reactor_closing() noexcept override { registration_.end(); }
 
-  // So many edges of bytes that nobody wants, then the socket is watched for its end only: 50 packets of one byte would otherwise
-  // wake the loop 49 times.
-  static constexpr std::uint8_t kUnwantedEdges = 4;
+  // So many events of bytes that nobody wants, then the socket is watched for its end only: 50 packets of one byte would otherwise
+  // wake the loop 49 times, and a level-triggered poller at once again.
+  std::uint8_t most_unwanted() const noexcept { return edge_triggered_ ? 4 : 1; }
 
   std::error_code begin(Reactor& reactor);
   bool trusts_flag(Interest direction) const noexcept;
   Interest interest() const noexcept {
-    const bool read = edge_triggered_ ? unwanted_edges_ < kUnwantedEdges : want_read_;
+    const bool read = unwanted_events_ < most_unwanted();
     const bool write = edge_triggered_ ? watches_write_ : want_write_;
     return (read ? Interest::read : Interest::none) | (write ? Interest::write : Interest::none);
   }
   void update_interest();
   void arrange();
   void note(Ready ready) noexcept;
-  void count_unwanted_edge(Ready ready);
+  void count_unwanted(Ready ready);
   void tell();
   IoResult fail(int error) noexcept;
 
@@ -60,8 +61,9 @@ class FdTransport final : public Pooled, public Transport, private FdListener {
   TransportListener* listener_ = nullptr;
   Descriptor socket_;
   std::int16_t error_ = 0;  // errno of what broke it
-  std::uint8_t unwanted_edges_ : 3 = 0;
+  std::uint8_t unwanted_events_ : 3 = 0;
   bool edge_triggered_ : 1 = false;  // the poller
+  bool only_wanted_ : 1 = false;     // hosted: what is watched keeps the host running
   bool reminded_ : 1 = false;
   bool maybe_readable_ : 1 = true;
   bool maybe_writable_ : 1 = true;

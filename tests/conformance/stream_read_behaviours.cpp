@@ -104,6 +104,19 @@ STREAM_BEHAVIOUR("read_into fills the caller's memory", every_way) {
   expect_equal(rest, "g");
 }
 
+STREAM_BEHAVIOUR("a read_into that is dropped half filled leaves the memory as it was and the bytes in the stream", every_way) {
+  Ends ends = co_await open_ends(way);
+  std::string memory = "------";
+  Future<std::size_t> read = ends.peer.read_into(memory);
+  co_await ends.ours.write("abc");
+  co_await until_buffered(ends.peer, 3);
+  read = Future<std::size_t>();
+  expect_equal(memory, "------");
+  co_await ends.ours.write("def");
+  const std::string all = co_await ends.peer.read_bytes(6);
+  expect_equal(all, "abcdef");
+}
+
 STREAM_BEHAVIOUR("next_line gives lines without their ends and nothing at a clean end", every_way) {
   Ends ends = co_await open_ends(way);
   co_await ends.ours.write("one\ntwo\r\n\nlast");
