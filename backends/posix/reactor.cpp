@@ -1,5 +1,6 @@
 #include "backends/posix/reactor.h"
 
+#include <algorithm>
 #include <cassert>
 #include <exception>
 #include <string>
@@ -42,12 +43,21 @@ void Reactor::wait(TimePoint deadline) {
   if (poller_->wait(deadline, batch_)) woken_.exchange(false, std::memory_order_acq_rel);
   if (deadline != kAlready) loop_->awake();
   loop_->count_handlers(batch_.size());
+  if (!poller_->edge_triggered()) let_another_be_first();
   Scheduler& scheduler = Scheduler::current();
   // What an event wakes runs while what was read is in the cache, and before the next stream needs memory for its own.
   for (const FdEvent& event : batch_) {
     dispatch(event);
     if (scheduler.has_ready()) scheduler.drain();
   }
+}
+
+// A level-triggered poller tells what is ready in the same order again and again.  A client that is answered first asks again
+// first, and those at the end would lag for ever.
+void Reactor::let_another_be_first() noexcept {
+  if (batch_.size() < 2) return;
+  const auto first = static_cast<std::ptrdiff_t>(turns_++ % batch_.size());
+  std::rotate(batch_.begin(), batch_.begin() + first, batch_.end());
 }
 
 // A hosted poller is told of events by its host, perhaps of a registration that has ended since: they must be taken away.

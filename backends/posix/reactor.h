@@ -86,6 +86,7 @@ class Reactor : private TurnHook {
   std::uint32_t take_slot();
   void give_back(std::uint32_t index) noexcept;
   void dispatch(const FdEvent& event) noexcept;
+  void let_another_be_first() noexcept;
 
   std::unique_ptr<Poller> poller_;
   IOLoop* loop_ = nullptr;
@@ -93,6 +94,7 @@ class Reactor : private TurnHook {
   std::uint32_t free_ = kNone;
   std::size_t live_ = 0;
   EventBatch batch_;
+  std::size_t turns_ = 0;  // in which there were several
   std::vector<FdKey> reminders_;
   std::atomic<bool> woken_ = false;
 };

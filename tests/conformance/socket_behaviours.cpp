@@ -416,11 +416,15 @@ class Stuck {
     ListenOptions narrow;
     narrow.backlog = 0;
     listener_ = co_await listen(url_, narrow);
-    for (;;) {
+    for (int in_vain = 0; in_vain < 2;) {  // twice: the listener may take one of its own meanwhile
       Future<IOStream> connecting = connect(listener_.url());
       Result<IOStream> connected = co_await as_result(with_timeout(50ms, std::move(connecting)));
-      if (!connected.ok()) co_return;
-      filling_.push_back(std::move(*connected));
+      if (connected.ok()) {
+        filling_.push_back(std::move(*connected));
+        in_vain = 0;
+      } else {
+        ++in_vain;
+      }
     }
   }
   std::string url() const { return listener_.url(); }
