@@ -62,9 +62,10 @@ class CountingPoller final : public Poller {
   bool woken_ = false;
 };
 
-// Counts the events that epoll reports.
+// Counts the events that a poller reports.
 class Tally final : public Poller {
  public:
+  explicit Tally(std::unique_ptr<Poller> real) noexcept : real_(std::move(real)) {}
   bool edge_triggered() const noexcept override { return real_->edge_triggered(); }
   bool reports_end_early() const noexcept override { return real_->reports_end_early(); }
   std::error_code add(int fd, FdKey key, Interest interest, Trigger trigger) override {
@@ -85,7 +86,7 @@ class Tally final : public Poller {
   std::size_t events = 0;
 
  private:
-  std::unique_ptr<Poller> real_ = make_epoll_poller();
+  std::unique_ptr<Poller> real_;
 };
 
 // Hears what a transport tells, and takes nothing.
@@ -111,6 +112,20 @@ class Recorder final : public FdListener {
   FdRegistration registration;
   std::vector<Ready> heard;
   Recorder* victim = nullptr;
+};
+
+// Writes its name down each time it is told.
+class Named final : public FdListener {
+ public:
+  Named(std::string& into, char name) noexcept : into_(into), name_(name) {}
+  void on_fd_events(Ready) override { into_ += name_; }
+  void on_reactor_closing() noexcept override { registration.end(); }
+
+  FdRegistration registration;
+
+ private:
+  std::string& into_;
+  char name_;
 };
 
 // The limit of open descriptors, lowered to what is open now plus `more`.
@@ -305,10 +320,35 @@ TEST_CASE("select finds a descriptor that was closed behind its back and tells i
   CHECK(has(recorder.heard[0], Ready::failure));
 }
 
+TEST_CASE("of listeners that a level-triggered poller tells in the same order each is the first at times") {
+  int wakes = 0;
+  auto owned = std::make_unique<CountingPoller>(wakes);
+  CountingPoller& poller = *owned;
+  IOLoop loop(std::make_unique<twinloop::testing::ManualBackend>());
+  Reactor reactor(std::move(owned));
+  reactor.attach(loop);
+  std::string order;
+  std::array<Named, 3> listeners{Named(order, 'a'), Named(order, 'b'), Named(order, 'c')};
+  EventBatch all;
+  for (int fd = 7; Named & each : listeners) {
+    REQUIRE_FALSE(each.registration.begin(reactor, fd++, each, Interest::read, Trigger::level));
+    all.push_back({each.registration.key(), Ready::readable});
+  }
+  for (int turn = 0; turn < 4; ++turn) {
+    poller.next = all;
+    reactor.wait(kNever);
+  }
+  CHECK(order ==
+        "abc"
+        "bca"
+        "cab"
+        "abc");
+}
+
 // ---- the transport
 
 TEST_CASE("epoll stops reporting bytes that nobody wants, and tells of them and of the end all the same") {
-  auto tally = std::make_unique<Tally>();
+  auto tally = std::make_unique<Tally>(make_epoll_poller());
   Tally& poller = *tally;
   IOLoop loop(std::make_unique<PosixBackend>("epoll", std::move(tally)));
   auto [mine, theirs] = connected_sockets();
@@ -334,6 +374,30 @@ TEST_CASE("epoll stops reporting bytes that nobody wants, and tells of them and 
   std::array<std::byte, 100> bytes;
   CHECK(transport->read(bytes).count == 50);
   CHECK(transport->read(bytes).status == IoStatus::end);
+}
+
+TEST_CASE("select watches on between two reads, and no longer once bytes come that nobody wants") {
+  auto tally = std::make_unique<Tally>(make_select_poller());
+  Tally& poller = *tally;
+  IOLoop loop(std::make_unique<PosixBackend>("select", std::move(tally)));
+  auto [mine, theirs] = connected_sockets();
+  const std::unique_ptr<Transport> transport = std::move(*FdTransport::make(reactor_of(loop), std::move(mine)));
+  Listening listener;
+  transport->set_listener(&listener);
+  std::array<std::byte, 100> bytes;
+  transport->want(true, false);
+  REQUIRE(::write(theirs.get(), "x", 1) == 1);
+  loop.backend().wait(kAlready);
+  CHECK(listener.notices == 1);
+  CHECK(transport->read(bytes).count == 1);
+  transport->want(false, false);
+
+  REQUIRE(::write(theirs.get(), "y", 1) == 1);
+  CHECK(transport->read(bytes).status == IoStatus::would_block);  // it would be told, and is not asked for in vain
+  for (int turn = 0; turn < 10; ++turn) loop.backend().wait(kAlready);
+  CHECK(poller.events == 2);
+  CHECK(listener.notices == 1);
+  CHECK(transport->read(bytes).count == 1);
 }
 
 TEST_CASE("what is wanted and not taken is told again at each turn") {

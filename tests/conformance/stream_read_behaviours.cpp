@@ -104,7 +104,8 @@ STREAM_BEHAVIOUR("read_into fills the caller's memory", every_way) {
   expect_equal(rest, "g");
 }
 
-STREAM_BEHAVIOUR("a read_into that is dropped half filled leaves the memory as it was and the bytes in the stream", every_way) {
+STREAM_BEHAVIOUR("a read_into that is dropped half filled leaves the memory as it was and the bytes in the stream",
+                 every_way) {
   Ends ends = co_await open_ends(way);
   std::string memory = "------";
   Future<std::size_t> read = ends.peer.read_into(memory);

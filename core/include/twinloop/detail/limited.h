@@ -32,7 +32,8 @@ class Limited final : public Pooled, public OperationBase, private Limit {
     if (OperationAccess::reserved(self.work_)) return self.reserve();
     const std::unique_ptr<Limited> ends(&self);
     auto& future = self.template detach<Future<T>>();
-    if (OperationAccess::failed(self.work_)) return OperationAccess::fail(future, OperationAccess::take_failure(self.work_));
+    if (OperationAccess::failed(self.work_))
+      return OperationAccess::fail(future, OperationAccess::take_failure(self.work_));
     OperationAccess::pass(self.work_, future);
   }
 
