@@ -35,8 +35,8 @@ const detail::SchemeEntry* find_scheme(std::string_view scheme) noexcept {
                                         std::string(IOLoop::current().backend().network().alternatives()));
 }
 
-const detail::SchemeEntry& find_filter(const char* verb, const Url& url) {
-  const detail::SchemeEntry* filter = find_scheme(url.scheme);
+const detail::SchemeEntry& find_filter(const char* verb, const Url& url, std::string_view scheme) {
+  const detail::SchemeEntry* filter = find_scheme(scheme);
   if (filter == nullptr) refuse_scheme(verb, url);
   if (filter->missing.empty()) return *filter;
   throw Error(Errc::not_supported, std::string(verb) + " " + url.to_string() + ": " + std::string(filter->missing));
@@ -44,11 +44,32 @@ const detail::SchemeEntry& find_filter(const char* verb, const Url& url) {
 
 std::uint16_t default_port(std::string_view scheme) noexcept { return scheme == "ws" ? 80 : scheme == "wss" ? 443 : 0; }
 
-Url lower_url(const Url& url, std::string_view scheme) {
-  Url lower = url;
-  lower.scheme = scheme;
-  lower.path.clear();
-  return lower;
+// A filter, what it is told, and what it stands on: ws://host/path on tcp://host, ws+unix:/path on unix:/path.
+struct Layers {
+  const detail::SchemeEntry& filter;
+  Url upper;
+  Url lower;
+};
+
+// Where there is no host the path is the carrier's, and the peer's name is localhost.
+Layers split(const char* verb, const Url& url) {
+  const std::size_t plus = url.scheme.find('+');
+  const std::string outer = url.scheme.substr(0, plus);
+  Layers layers{find_filter(verb, url, outer), url, url};
+  const std::string_view below = layers.filter.below;
+  layers.upper.scheme = outer;
+  layers.lower.scheme = below;
+  if (plus != std::string::npos) {
+    const std::string carrier = url.scheme.substr(plus + 1);
+    layers.lower.scheme = below == "tcp" ? carrier : std::string(below) + "+" + carrier;
+  }
+  if (url.host.empty() && plus != std::string::npos) {
+    layers.upper.host = "localhost";
+    layers.upper.path.clear();
+  } else {
+    layers.lower.path.clear();
+  }
+  return layers;
 }
 
 // Limits are those of the program's stream: a handshake below it is no shorter because the program wants to hold little.
@@ -80,10 +101,10 @@ Future<IOStream> connect_url(Url url, const ConnectOptions& options) {
     if (detail::platform_has_sockets()) require_wished(*transport, options.socket, url);
     co_return IOStream(std::move(transport), options.stream);
   }
-  const detail::SchemeEntry& filter = find_filter("connect", url);
+  Layers layers = split("connect", url);
   const ConnectOptions lower_options = below_filter(options);
-  IOStream lower = co_await connect_url(lower_url(url, filter.below), lower_options);
-  co_return co_await filter.connect(std::move(lower), url, options);
+  IOStream lower = co_await connect_url(std::move(layers.lower), lower_options);
+  co_return co_await layers.filter.connect(std::move(lower), layers.upper, options);
 }
 
 // Connections of a raw carrier.  They are taken ahead of accept(), so that none is lost when an accept() is dropped.
@@ -139,8 +160,10 @@ class RawListener final : public Listener::Impl {
 // Connections of a filter: each does its handshake by itself, beside the accept loop, within a deadline.
 class FilterListener final : public Listener::Impl {
  public:
-  FilterListener(Listener below, const detail::SchemeEntry& filter, Url url, ListenOptions options)
-      : state_(std::make_shared<State>(filter, std::move(url), std::move(options))), below_(std::move(below)) {
+  FilterListener(Listener below, const detail::SchemeEntry& filter, std::string scheme, Url told, ListenOptions options)
+      : state_(std::make_shared<State>(filter, std::move(told), std::move(options))),
+        scheme_(std::move(scheme)),
+        below_(std::move(below)) {
     pumping_ = pump(*this);
   }
   ~FilterListener() override { close(); }
@@ -153,9 +176,8 @@ class FilterListener final : public Listener::Impl {
 
   Url url() const override {
     Url real = Url::parse(below_.url()).value();
-    if (state_->filter.scheme != state_->url.scheme) return real;  // the PROXY protocol has no URL of its own
-    real.scheme = state_->url.scheme;
-    real.path = state_->url.path;
+    real.scheme = scheme_;
+    if (!real.host.empty()) real.path = state_->url.path;
     return real;
   }
 
@@ -232,6 +254,7 @@ class FilterListener final : public Listener::Impl {
   }
 
   std::shared_ptr<State> state_;
+  std::string scheme_;
   Listener below_;
   Future<void> pumping_;
 };
@@ -260,12 +283,13 @@ Future<Listener> listen_url(Url url, ListenOptions options) {
     if (proxy == nullptr) co_return co_await listen_raw(std::move(url), options);
     const ListenOptions lower_options = below_filter(options);
     Listener raw = co_await listen_raw(url, lower_options);
-    co_return Listener(std::make_unique<FilterListener>(std::move(raw), *proxy, std::move(url), std::move(options)));
+    co_return Listener(std::make_unique<FilterListener>(std::move(raw), *proxy, url.scheme, url, std::move(options)));
   }
-  const detail::SchemeEntry& filter = find_filter("listen", url);
-  if (filter.check_listener != nullptr) filter.check_listener(url, options);
-  Listener below = co_await listen_url(lower_url(url, filter.below), below_filter(options));
-  co_return Listener(std::make_unique<FilterListener>(std::move(below), filter, std::move(url), std::move(options)));
+  Layers layers = split("listen", url);
+  if (layers.filter.check_listener != nullptr) layers.filter.check_listener(layers.upper, options);
+  Listener below = co_await listen_url(std::move(layers.lower), below_filter(options));
+  co_return Listener(std::make_unique<FilterListener>(std::move(below), layers.filter, url.scheme,
+                                                      std::move(layers.upper), std::move(options)));
 }
 
 }  // namespace

@@ -264,6 +264,45 @@ BEHAVIOUR("a URL that is none is refused with what is wrong with it", Needs::not
   expect_mentions(co_await message_of(connect("tcp://host:99999"), Errc::invalid_url), "99999");
 }
 
+BEHAVIOUR("ws+unix:, tls+pair: and the like stack a filter on any carrier", kNetwork) {
+  const std::string path = "/tmp/twinloop-stacked-" + std::to_string(std::random_device()()) + ".socket";
+  std::vector<std::string> urls = {"ws+unix:" + path, "ws+pair:stacked", "ws+tcp://127.0.0.1:0/"};
+  void (*secure)(ConnectOptions&, ListenOptions&) = [](auto&, auto&) {};
+  if (const std::vector<Carrier> with_tls = secure_carriers(); !with_tls.empty()) {
+    secure = with_tls.front().secure;
+    for (const char* filter : {"tls+", "wss+"}) {
+      urls.push_back(filter + ("unix:" + path));
+      urls.push_back(filter + std::string("pair:stacked"));
+    }
+    urls.emplace_back("ws+tls://127.0.0.1:0/");
+  }
+  for (const std::string& url : urls) {
+    ConnectOptions connecting;
+    ListenOptions listening;
+    secure(connecting, listening);
+    Listener listener = co_await listen(url, std::move(listening));
+    const std::string found = listener.url();
+    expect(found.starts_with(url.substr(0, url.find(':') + 1)), found);
+    expect(url.ends_with(":0/") || found == url, found);
+    Future<IOStream> accepting = listener.accept();
+    IOStream ours = co_await connect(found, std::move(connecting));
+    IOStream peer = co_await std::move(accepting);
+    co_await ours.write("ping\n");
+    const std::string heard = co_await peer.read_until("\n");
+    expect_equal(heard, "ping\n");
+    co_await peer.write("pong\n");
+    const std::string answer = co_await ours.read_until("\n");
+    expect_equal(answer, "pong\n");
+  }
+}
+
+BEHAVIOUR("a stack of what does not go together is refused in its own words", kNetwork) {
+  for (const char* url : {"tcp+unix:/run/a", "ws+:/a", "+unix:/a", "ws+nothing:/a", "ws+unix+tcp:/a"}) {
+    co_await expect_failure(listen(url), Errc::unknown_scheme);
+    co_await expect_failure(connect(url), Errc::unknown_scheme);
+  }
+}
+
 BEHAVIOUR("an unknown scheme is refused with what there is", Needs::nothing) {
   expect_mentions(co_await message_of(connect("gopher://127.0.0.1:70"), Errc::unknown_scheme), "gopher");
 }
