@@ -1,4 +1,5 @@
 // IOStream: how reads end, what they leave, and what views see.  RULES §5.
+#include <random>
 #include <string>
 
 #include "fixtures.h"
@@ -20,6 +21,31 @@ Future<void> write_and_return(IOStream stream, std::size_t bytes) {
 Future<void> note_failure(Future<std::string> read, std::string& order) {
   const Result<std::string> result = co_await as_result(std::move(read));
   order += result.ok() ? "data " : "read " + std::string(name(result.reason())) + " ";
+}
+
+// Lines of up to 99 bytes, the last one whole.
+std::string random_lines(std::minstd_rand& random, std::size_t count) {
+  std::string text;
+  for (; count > 0; --count) {
+    for (std::size_t length = random() % 99; length > 0; --length) text += static_cast<char>('a' + random() % 26);
+    text += '\n';
+  }
+  return text;
+}
+
+Future<void> write_in_pieces(IOStream& stream, std::string text, std::minstd_rand random) {
+  for (std::size_t at = 0; at < text.size();) {
+    std::string piece = text.substr(at, 1 + random() % 700);
+    at += piece.size();
+    co_await stream.write(std::move(piece));
+    if (random() % 2 == 0) co_await moment();
+  }
+}
+
+Future<std::string> begin_any_read(IOStream& stream, std::minstd_rand& random, std::size_t most) {
+  const auto kind = random() % 3;
+  if (kind == 0) return stream.read_until("\n");
+  return kind == 1 ? stream.read_some(1 + random() % most) : stream.read_bytes(1 + random() % most);
 }
 
 Future<void> read_then_drop(Future<std::string> read, Future<void>& victim) {
@@ -116,6 +142,28 @@ STREAM_BEHAVIOUR("a read_into that is dropped half filled leaves the memory as i
   co_await ends.ours.write("def");
   const std::string all = co_await ends.peer.read_bytes(6);
   expect_equal(all, "abcdef");
+}
+
+STREAM_BEHAVIOUR("reads that are given up at any step, also when they are done, lose no byte", every_way) {
+  Ends ends = co_await open_ends(way);
+  std::minstd_rand random(7);
+  const std::string sent = random_lines(random, 200);
+  const Future<void> writing = write_in_pieces(ends.ours, sent, random);
+  std::string received;
+  unsigned given_up = 0;
+  while (received.size() < sent.size()) {
+    const std::size_t left = sent.size() - received.size();
+    Future<std::string> read = begin_any_read(ends.peer, random, std::min<std::size_t>(left, 300));
+    for (unsigned steps = random() % 4; steps > 0 && !read.done(); --steps) co_await moment();
+    if (random() % 2 == 0) {
+      ++given_up;
+      continue;
+    }
+    const std::string part = co_await std::move(read);
+    received += part;
+  }
+  expect(received == sent, "every byte, once and in order");
+  expect(given_up > 10, std::to_string(given_up) + " were given up");
 }
 
 STREAM_BEHAVIOUR("next_line gives lines without their ends and nothing at a clean end", every_way) {
