@@ -3,7 +3,8 @@
 // Where the poller is edge-triggered the socket is registered once for its life, reading and the peer's end included, and an
 // edge is remembered in maybe_readable_/maybe_writable_ until the socket says that there is nothing more.  Where it is not,
 // the poller itself repeats what was not taken: writing is watched while it is wanted, reading from then on until bytes come that
-// nobody wants.  Between two reads it thus stays watched, and the second need not try in vain.
+// nobody wants.  Between two reads it thus stays watched, and the second need not try in vain.  Within a host, which runs as
+// long as something is watched, reading is watched while it is wanted.
 #pragma once
 
 #include "backends/posix/descriptor.h"

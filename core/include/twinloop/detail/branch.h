@@ -5,7 +5,7 @@
 
 namespace twinloop::detail {
 
-// The wait for one future on behalf of an operation.  Calls `done` from the ready queue once that future is done, never at once.
+// The wait for one future on behalf of an operation.  Calls `done` from the ready queue once that future is done.
 // Destroy it before the future.
 class Branch : public Waiter {
  public:
@@ -16,10 +16,10 @@ class Branch : public Waiter {
   ~Branch() { stop(); }
 
   void watch(FutureBase& future, OperationBase* operation) noexcept;
-  void follow(FutureBase& future, OperationBase& operation) noexcept;
-  // As watch, but a value is told at once, from within what completes the future, unless that is itself an operation that stands
-  // for another: for a `done` that then only reserves.
   // Until it is done the future stays where it is.  Whoever awaits the operation counts as waiting for that future.
+  void follow(FutureBase& future, OperationBase& operation) noexcept;
+  // As watch, for a `done` that runs nobody's code: a value is told at once, from within what completes the future.  Not where that
+  // future's operation stands for another one, so that the stack stays flat.
   void stop() noexcept;
 
   OperationBase* operation() const noexcept { return operation_; }
