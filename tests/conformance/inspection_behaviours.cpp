@@ -87,12 +87,14 @@ BEHAVIOUR("what keeps the loop too long is reported with its kind, its name and 
   co_await sleep_for(50ms);
   std::string seen;
   for (const Step& step : watch.steps) {
+    const bool coroutine = names(step.origin, "keep_busy_after_a_wait");
+    const bool ours = coroutine || std::string_view(step.origin.label()).starts_with("slow ");
+    if (!ours && !has_manual_clock()) continue;  // a busy machine may have stopped us within any other step
     expect(step.ended - step.begun >= 20ms, "its time");
+    if (step.kind == StepKind::callback) expect_equal(step.origin.where().line(), line);
     seen += std::string(name(step.kind)) + " " + step.origin.label() + ";";
   }
   expect_equal(seen, "callback slow callback;timer slow timer;coroutine ;");
-  expect_equal(watch.steps[0].origin.where().line(), line);
-  expect(names(watch.steps[2].origin, "keep_busy_after_a_wait"), "a coroutine is named by its function");
 }
 
 BEHAVIOUR("without somebody to tell, what keeps the loop is a warning in the log", Needs::nothing) {

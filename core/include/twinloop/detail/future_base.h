@@ -131,7 +131,7 @@ class FutureBase {
   // True once it is there and good.
 
  protected:
-  FutureBase() noexcept {}
+  FutureBase() noexcept = default;
   FutureBase(detail::Producer& producer, Source source) noexcept
       : source_(reinterpret_cast<std::uintptr_t>(&producer) | static_cast<std::uintptr_t>(source)) {
     producer.future_ = this;
