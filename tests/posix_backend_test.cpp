@@ -177,6 +177,26 @@ struct Silence {
   static inline std::atomic<int> lines = 0;
 };
 
+// A loop that turns with a tallied poller, and a transport on it whose peer is a bare socket.
+struct Tallied {
+  Tallied(const char* name, std::unique_ptr<Poller> real) : Tallied(name, std::make_unique<Tally>(std::move(real))) {
+    auto [mine, theirs] = connected_sockets();
+    peer = std::move(theirs);
+    transport = std::move(*FdTransport::make(reactor_of(loop), std::move(mine)));
+    transport->set_listener(&listener);
+  }
+
+  Tally& tally;
+  IOLoop loop;
+  Listening listener;
+  Descriptor peer;
+  std::unique_ptr<Transport> transport;
+
+ private:
+  Tallied(const char* name, std::unique_ptr<Tally> owned)
+      : tally(*owned), loop(std::make_unique<PosixBackend>(name, std::move(owned))) {}
+};
+
 }  // namespace
 
 // ---- errors
@@ -348,56 +368,43 @@ TEST_CASE("of listeners that a level-triggered poller tells in the same order ea
 // ---- the transport
 
 TEST_CASE("epoll stops reporting bytes that nobody wants, and tells of them and of the end all the same") {
-  auto tally = std::make_unique<Tally>(make_epoll_poller());
-  Tally& poller = *tally;
-  IOLoop loop(std::make_unique<PosixBackend>("epoll", std::move(tally)));
-  auto [mine, theirs] = connected_sockets();
-  const std::unique_ptr<Transport> transport = std::move(*FdTransport::make(reactor_of(loop), std::move(mine)));
-  Listening listener;
-  transport->set_listener(&listener);
-
+  Tallied with("epoll", make_epoll_poller());
   for (int i = 0; i < 50; ++i) {
-    REQUIRE(::write(theirs.get(), "x", 1) == 1);
-    loop.backend().wait(kAlready);
+    REQUIRE(::write(with.peer.get(), "x", 1) == 1);
+    with.loop.backend().wait(kAlready);
   }
-  CHECK(poller.events <= 4);
-  CHECK(listener.notices == 0);
+  CHECK(with.tally.events <= 4);
+  CHECK(with.listener.notices == 0);
 
-  theirs.reset();
-  loop.backend().wait(kNever);
-  CHECK(listener.ends == 1);
-  CHECK(listener.failures.empty());
+  with.peer.reset();
+  with.loop.backend().wait(kNever);
+  CHECK(with.listener.ends == 1);
+  CHECK(with.listener.failures.empty());
 
-  transport->want(true, false);
-  loop.turn();
-  CHECK(listener.notices > 0);
+  with.transport->want(true, false);
+  with.loop.turn();
+  CHECK(with.listener.notices > 0);
   std::array<std::byte, 100> bytes;
-  CHECK(transport->read(bytes).count == 50);
-  CHECK(transport->read(bytes).status == IoStatus::end);
+  CHECK(with.transport->read(bytes).count == 50);
+  CHECK(with.transport->read(bytes).status == IoStatus::end);
 }
 
 TEST_CASE("select watches on between two reads, and no longer once bytes come that nobody wants") {
-  auto tally = std::make_unique<Tally>(make_select_poller());
-  Tally& poller = *tally;
-  IOLoop loop(std::make_unique<PosixBackend>("select", std::move(tally)));
-  auto [mine, theirs] = connected_sockets();
-  const std::unique_ptr<Transport> transport = std::move(*FdTransport::make(reactor_of(loop), std::move(mine)));
-  Listening listener;
-  transport->set_listener(&listener);
+  Tallied with("select", make_select_poller());
   std::array<std::byte, 100> bytes;
-  transport->want(true, false);
-  REQUIRE(::write(theirs.get(), "x", 1) == 1);
-  loop.backend().wait(kAlready);
-  CHECK(listener.notices == 1);
-  CHECK(transport->read(bytes).count == 1);
-  transport->want(false, false);
+  with.transport->want(true, false);
+  REQUIRE(::write(with.peer.get(), "x", 1) == 1);
+  with.loop.backend().wait(kAlready);
+  CHECK(with.listener.notices == 1);
+  CHECK(with.transport->read(bytes).count == 1);
+  with.transport->want(false, false);
 
-  REQUIRE(::write(theirs.get(), "y", 1) == 1);
-  CHECK(transport->read(bytes).status == IoStatus::would_block);  // it would be told, and is not asked for in vain
-  for (int turn = 0; turn < 10; ++turn) loop.backend().wait(kAlready);
-  CHECK(poller.events == 2);
-  CHECK(listener.notices == 1);
-  CHECK(transport->read(bytes).count == 1);
+  REQUIRE(::write(with.peer.get(), "y", 1) == 1);
+  CHECK(with.transport->read(bytes).status == IoStatus::would_block);  // it would be told, and is not asked for in vain
+  for (int turn = 0; turn < 10; ++turn) with.loop.backend().wait(kAlready);
+  CHECK(with.tally.events == 2);
+  CHECK(with.listener.notices == 1);
+  CHECK(with.transport->read(bytes).count == 1);
 }
 
 TEST_CASE("what is wanted and not taken is told again at each turn") {

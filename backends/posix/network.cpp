@@ -187,8 +187,7 @@ bool PosixNetwork::carries(std::string_view scheme) const noexcept {
 
 std::string_view PosixNetwork::alternatives() const noexcept {
   return "there are tcp://host:port, unix:/path, tls://, ws://, wss://, fd:NUMBER, fd:NUMBER,NUMBER, stdio: and pair:, "
-         "as far as they "
-         "were built in";
+         "as far as they were built in; tls, ws and wss stack on the others (ws+unix:/path)";
 }
 
 Future<std::unique_ptr<Transport>> PosixNetwork::connect(Url url, const ConnectOptions& options) {

@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 
 // ---- what is awaited: things that really suspend
 
-Future<void> pause() { co_await sleep_for(1us); }
+Future<void> pause() { return moment(); }
 
 Future<bool> below(int& count, int limit) {
   co_await pause();

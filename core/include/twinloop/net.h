@@ -103,8 +103,9 @@ struct ListenOptions {
 };
 
 Future<IOStream> connect(std::string url, ConnectOptions options = {});
-// An open stream to that URL.  Fails with an Error whose message names the URL, what was tried and what happened; its reason is
-// invalid_url, unknown_scheme, unresolved, refused, unreachable, timeout, protocol …  Dropping the future gives the attempt up.
+// An open stream to that URL.  `ws+unix:/path` is a filter over a carrier: the path is the carrier's, and the name that TLS verifies
+// localhost.  Fails with an Error whose message names the URL, what was tried and what happened; its reason is invalid_url,
+// unknown_scheme, unresolved, refused, unreachable, timeout, protocol …  Dropping the future gives the attempt up.
 
 class Listener {
  public:

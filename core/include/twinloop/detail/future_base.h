@@ -42,8 +42,8 @@ class Producer {
 class Follower {
  public:
   Follower() noexcept = default;
-  Follower(Waiter& waiter) noexcept
-      : bits_(reinterpret_cast<std::uintptr_t>(&waiter)) {}  // NOLINT(google-explicit-constructor)
+  Follower(Waiter& waiter) noexcept  // NOLINT(google-explicit-constructor)
+      : bits_(reinterpret_cast<std::uintptr_t>(&waiter)) {}
   static Follower at_once(Waiter& waiter) noexcept {
     Follower follower(waiter);
     follower.bits_ |= kAtOnce;
