@@ -57,10 +57,9 @@ Ends tcp_sockets() {
 
 // All that is reported of kKey by one wait; the first in a second where something must come.
 Ready next(Poller& poller) {
-  EventBatch batch;
-  poller.wait(std::chrono::steady_clock::now() + std::chrono::seconds(1), batch);
+  const Found found = poller.wait(std::chrono::steady_clock::now() + std::chrono::seconds(1));
   Ready all = Ready::none;
-  for (const FdEvent& event : batch) {
+  for (const FdEvent& event : found.events) {
     CHECK(event.key == kKey);
     all = all | event.ready;
   }
@@ -68,10 +67,8 @@ Ready next(Poller& poller) {
 }
 
 Ready now(Poller& poller) {
-  EventBatch batch;
-  poller.wait(kAlready, batch);
   Ready all = Ready::none;
-  for (const FdEvent& event : batch) all = all | event.ready;
+  for (const FdEvent& event : poller.wait(kAlready).events) all = all | event.ready;
   return all;
 }
 

@@ -46,18 +46,19 @@ class CountingPoller final : public Poller {
   std::error_code add(int, FdKey, Interest, Trigger) override { return {}; }
   std::error_code modify(int, FdKey, Interest, Trigger) override { return {}; }
   void remove(int) noexcept override {}
-  bool wait(TimePoint, EventBatch& batch) override {
-    batch = std::exchange(next, {});
-    return std::exchange(woken_, false);
+  Found wait(TimePoint) override {
+    found_ = std::exchange(next, {});
+    return {found_, std::exchange(woken_, false)};
   }
   void wake() noexcept override {
     ++wakes_;
     woken_ = true;
   }
   void after_fork() noexcept override {}
-  EventBatch next;
+  std::vector<FdEvent> next;
 
  private:
+  std::vector<FdEvent> found_;
   int& wakes_;
   bool woken_ = false;
 };
@@ -75,10 +76,10 @@ class Tally final : public Poller {
     return real_->modify(fd, key, interest, trigger);
   }
   void remove(int fd) noexcept override { real_->remove(fd); }
-  bool wait(TimePoint deadline, EventBatch& batch) override {
-    const bool woken = real_->wait(deadline, batch);
-    events += batch.size();
-    return woken;
+  Found wait(TimePoint deadline) override {
+    const Found found = real_->wait(deadline);
+    events += found.events.size();
+    return found;
   }
   void wake() noexcept override { real_->wake(); }
   void after_fork() noexcept override { real_->after_fork(); }
@@ -349,7 +350,7 @@ TEST_CASE("of listeners that a level-triggered poller tells in the same order ea
   reactor.attach(loop);
   std::string order;
   std::array<Named, 3> listeners{Named(order, 'a'), Named(order, 'b'), Named(order, 'c')};
-  EventBatch all;
+  std::vector<FdEvent> all;
   for (int fd = 7; Named & each : listeners) {
     REQUIRE_FALSE(each.registration.begin(reactor, fd++, each, Interest::read, Trigger::level));
     all.push_back({each.registration.key(), Ready::readable});

@@ -14,6 +14,7 @@
 #include <climits>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "backends/posix/descriptor.h"
 #include "backends/posix/errno_code.h"
@@ -116,11 +117,11 @@ class KqueuePoller final : public Poller {
     entry_of(fd).used = false;
   }
 
-  bool wait(TimePoint deadline, EventBatch& batch) override {
+  Found wait(TimePoint deadline) override {
     if (!broken_.empty()) deadline = kAlready;
     timespec memory;
     const int count = ::kevent(kqueue_.get(), nullptr, 0, events_.data(), kBatch, to_timeout(deadline, memory));
-    batch.insert(batch.end(), broken_.begin(), broken_.end());
+    found_.swap(broken_);
     broken_.clear();
     bool woken = false;
     for (int i = 0; i < count; ++i) {
@@ -130,10 +131,10 @@ class KqueuePoller final : public Poller {
         wake_.drain();
         woken = true;
       } else if (const Ready ready = to_ready(event, entry_of(fd)); ready != Ready::none) {
-        batch.push_back({entry_of(fd).key, ready});
+        found_.push_back({entry_of(fd).key, ready});
       }
     }
-    return woken;
+    return {found_, woken};
   }
 
   void wake() noexcept override { wake_.wake(); }
@@ -237,8 +238,9 @@ class KqueuePoller final : public Poller {
 
   Descriptor kqueue_;
   WakePipe wake_;
-  std::vector<Entry> entries_;  // by descriptor
-  EventBatch broken_;           // told at the next wait
+  std::vector<Entry> entries_;   // by descriptor
+  std::vector<FdEvent> broken_;  // told at the next wait
+  std::vector<FdEvent> found_;
   std::array<Kevent, kBatch> events_;
 };
 

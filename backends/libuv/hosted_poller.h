@@ -21,7 +21,7 @@ class HostedPoller final : public LibuvPoller, public ListNode {
   void attach(IOLoop& ioloop) noexcept { ioloop_ = &ioloop; }
   void request_turn(TimePoint when) noexcept;
 
-  bool wait(TimePoint, EventBatch& batch) override { return take_events(batch); }
+  Found wait(TimePoint) override { return take_events(); }
 
  private:
   void on_activity() noexcept override;

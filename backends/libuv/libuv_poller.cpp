@@ -185,10 +185,10 @@ void LibuvPoller::report(Watch& watch, Ready ready) {
   on_activity();
 }
 
-bool LibuvPoller::take_events(EventBatch& batch) {
-  batch.insert(batch.end(), events_.begin(), events_.end());
+Found LibuvPoller::take_events() {
+  found_.swap(events_);
   events_.clear();
-  return std::exchange(woken_, false);
+  return {found_, std::exchange(woken_, false)};
 }
 
 // ---- time

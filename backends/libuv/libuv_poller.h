@@ -40,8 +40,7 @@ class LibuvPoller : public Poller {
   // where each uv_poll_start would be two system calls.
 
   bool has_events() const noexcept { return !events_.empty() || woken_; }
-  bool take_events(EventBatch& batch);
-  // True after a wake().
+  Found take_events();
 
   virtual void on_activity() noexcept = 0;
   // There is something to take, or to apply.
@@ -58,7 +57,8 @@ class LibuvPoller : public Poller {
   Handle<uv_async_t> async_;
   std::vector<Handle<Watch>> watches_;  // by descriptor
   std::vector<int> changed_;            // descriptors; they may be registered anew or not at all by now
-  EventBatch events_;
+  std::vector<FdEvent> events_;
+  std::vector<FdEvent> found_;  // by the last look
   bool woken_ = false;
 };
 

@@ -28,10 +28,10 @@ class OwnLibuvPoller final : private OwnLoop, public LibuvPoller {
  public:
   OwnLibuvPoller() : LibuvPoller(uv_), timer_(make_handle<uv_timer_t>(uv_, nullptr, &uv_timer_init)) {}
 
-  bool wait(TimePoint deadline, EventBatch& batch) override {
+  Found wait(TimePoint deadline) override {
     apply_changes();
     run(deadline);
-    return take_events(batch);
+    return take_events();
   }
 
   void after_fork() noexcept override {

@@ -12,6 +12,9 @@
 namespace twinloop::detail {
 namespace {
 
+static_assert(static_cast<unsigned>(FdEvents::read) == static_cast<unsigned>(Ready::readable));
+static_assert(static_cast<unsigned>(FdEvents::write) == static_cast<unsigned>(Ready::writable));
+
 Interest interest_in(FdEvents events) noexcept {
   return (any_of(events, FdEvents::read) ? Interest::read : Interest::none) |
          (any_of(events, FdEvents::write) ? Interest::write : Interest::none);
@@ -42,24 +45,23 @@ class FdHandlers::Entry final : public FdListener {
     return registration_.modify(interest_in(events));
   }
   void end() noexcept { registration_.end(); }
-  bool running() const noexcept { return running_; }
+  bool running() const noexcept { return running_ != FdEvents::none; }
+  void operator()() { handler_(fd_, running_); }
 
  private:
   FdEvents told(Ready ready) const noexcept {
     if (has(ready, Ready::hangup | Ready::failure)) return asked_ == FdEvents::none ? asked_ : asked_ | FdEvents::error;
-    const FdEvents read = has(ready, Ready::readable | Ready::peer_end) ? FdEvents::read : FdEvents::none;
-    const FdEvents write = has(ready, Ready::writable) ? FdEvents::write : FdEvents::none;
-    return (read | write) & asked_;
+    if (has(ready, Ready::peer_end)) ready = ready | Ready::readable;
+    return static_cast<FdEvents>(ready) & asked_;
   }
 
   void on_fd_events(Ready ready) override {
     const FdEvents events = told(ready);
     if (events == FdEvents::none) return;
-    FdHandlers& owner = owner_;
-    running_ = true;
-    owner.reactor_.loop().run_step(StepKind::handler, origin_, [this, events] { handler_(fd_, events); });
-    running_ = false;
-    if (owner.removed_ != nullptr) owner.removed_.reset();
+    running_ = events;
+    owner_.reactor_.loop().run_step(StepKind::handler, origin_, *this);
+    running_ = FdEvents::none;
+    if (!registration_) owner_.removed_.reset();  // and with it this
   }
 
   void on_reactor_closing() noexcept override { end(); }
@@ -68,7 +70,7 @@ class FdHandlers::Entry final : public FdListener {
   FdRegistration registration_;
   const int fd_;
   FdEvents asked_ = FdEvents::none;
-  bool running_ = false;
+  FdEvents running_ = FdEvents::none;  // what the handler is being told
   Handler handler_;
   const Origin origin_;
 };

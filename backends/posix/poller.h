@@ -7,9 +7,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <system_error>
-#include <vector>
 
 #include "twinloop/backend.h"
 
@@ -34,15 +34,15 @@ constexpr bool wants(Interest all, Interest one) noexcept {
 
 enum class Trigger : std::uint8_t { level, edge };
 
-// What happened to a descriptor.  The values of Linux's poll, where it has them: epoll's need no translation then.
-enum class Ready : std::uint8_t {
+// What happened to a descriptor.  The values of Linux's poll: epoll's need no translation then.
+enum class Ready : std::uint16_t {
   none = 0,
   readable = 1,
   urgent = 2,  // out-of-band data: from now on a short read does not mean that there is nothing more
   writable = 4,
-  failure = 8,    // SO_ERROR says which, or the descriptor is closed
-  hangup = 16,    // both directions are over
-  peer_end = 32,  // the peer ended its sending side; unread bytes may stand in front of that
+  failure = 8,        // SO_ERROR says which, or the descriptor is closed
+  hangup = 16,        // both directions are over
+  peer_end = 0x2000,  // the peer ended its sending side; unread bytes may stand in front of that
 };
 
 constexpr Ready operator|(Ready a, Ready b) noexcept {
@@ -54,9 +54,14 @@ constexpr bool has(Ready all, Ready any) noexcept {
 
 struct FdEvent {
   FdKey key;
-  Ready ready;
+  Ready ready = Ready::none;
 };
-using EventBatch = std::vector<FdEvent>;
+
+// By one look at the descriptors.
+struct Found {
+  std::span<FdEvent> events;
+  bool woken;  // by wake()
+};
 
 class Poller {
  public:
@@ -80,9 +85,9 @@ class Poller {
   virtual void remove(int fd) noexcept = 0;
   // Before the descriptor is closed.
 
-  virtual bool wait(TimePoint deadline, EventBatch& batch) = 0;
-  // Appends what is ready, sleeping until something is, the deadline, a signal or wake().  True when wake() ended it.  Calls
-  // nobody.
+  virtual Found wait(TimePoint deadline) = 0;
+  // What is ready, sleeping until something is, the deadline, a signal or wake().  The events stay where they are until the next
+  // wait.  Calls nobody.
 
   virtual void wake() noexcept = 0;
   // Ends wait(), the current or else the next.  From any thread and from signal handlers.

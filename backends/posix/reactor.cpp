@@ -2,13 +2,10 @@
 
 #include <algorithm>
 #include <cassert>
-#include <exception>
-#include <string>
 
+#include "twinloop/detail/observers.h"
 #include "twinloop/detail/scheduler.h"
 #include "twinloop/ioloop.h"
-#include "twinloop/log.h"
-#include "twinloop/result.h"
 
 namespace twinloop::detail {
 
@@ -29,24 +26,24 @@ void Reactor::wake() noexcept {
 
 inline void Reactor::dispatch(const FdEvent& event) noexcept {
   const Slot& ready = slot(event.key.slot);
-  if (ready.generation != event.key.generation || ready.listener == nullptr) return;
+  if (ready.generation != event.key.generation) return;  // the registration has ended
   try {
     ready.listener->on_fd_events(event.ready);
   } catch (...) {
-    log(LogLevel::error, "exception in a handler of I/O: " + Failure(std::current_exception()).message());
+    log_failed_step(StepKind::handler, Origin("a transport", {}));
   }
 }
 
 void Reactor::wait(TimePoint deadline) {
   if (deadline == kAlready && has_nothing_to_see()) return;
-  batch_.clear();
-  if (poller_->wait(deadline, batch_)) woken_.exchange(false, std::memory_order_acq_rel);
+  const Found found = poller_->wait(deadline);
+  if (found.woken) woken_.exchange(false, std::memory_order_acq_rel);
   if (deadline != kAlready) loop_->awake();
-  loop_->count_handlers(batch_.size());
-  if (!poller_->edge_triggered()) let_another_be_first();
+  loop_->count_handlers(found.events.size());
+  if (!edge_triggered_) let_another_be_first(found.events);
   Scheduler& scheduler = Scheduler::current();
   // What an event wakes runs while what was read is in the cache, and before the next stream needs memory for its own.
-  for (const FdEvent& event : batch_) {
+  for (const FdEvent& event : found.events) {
     dispatch(event);
     if (scheduler.has_ready()) scheduler.drain();
   }
@@ -54,10 +51,10 @@ void Reactor::wait(TimePoint deadline) {
 
 // A level-triggered poller tells what is ready in the same order again and again.  A client that is answered first asks again
 // first, and those at the end would lag for ever.
-void Reactor::let_another_be_first() noexcept {
-  if (batch_.size() < 2) return;
-  const auto first = static_cast<std::ptrdiff_t>(turns_++ % batch_.size());
-  std::rotate(batch_.begin(), batch_.begin() + first, batch_.end());
+void Reactor::let_another_be_first(std::span<FdEvent> events) noexcept {
+  if (events.size() < 2) return;
+  const auto first = static_cast<std::ptrdiff_t>(turns_++ % events.size());
+  std::rotate(events.begin(), events.begin() + first, events.end());
 }
 
 // A hosted poller is told of events by its host, perhaps of a registration that has ended since: they must be taken away.

@@ -30,7 +30,8 @@ class FdListener {
 
 class Reactor : private TurnHook {
  public:
-  explicit Reactor(std::unique_ptr<Poller> poller) noexcept : poller_(std::move(poller)) {}
+  explicit Reactor(std::unique_ptr<Poller> poller) noexcept
+      : poller_(std::move(poller)), edge_triggered_(poller_->edge_triggered()) {}
   ~Reactor();
   Reactor(const Reactor&) = delete;
   Reactor& operator=(const Reactor&) = delete;
@@ -38,7 +39,7 @@ class Reactor : private TurnHook {
   void attach(IOLoop& loop) noexcept { loop_ = &loop; }
   IOLoop& loop() const noexcept { return *loop_; }
 
-  bool edge_triggered() const noexcept { return poller_->edge_triggered(); }
+  bool edge_triggered() const noexcept { return edge_triggered_; }
   bool reports_end_early() const noexcept { return poller_->reports_end_early(); }
 
   void wait(TimePoint deadline);
@@ -86,14 +87,14 @@ class Reactor : private TurnHook {
   std::uint32_t take_slot();
   void give_back(std::uint32_t index) noexcept;
   void dispatch(const FdEvent& event) noexcept;
-  void let_another_be_first() noexcept;
+  void let_another_be_first(std::span<FdEvent> events) noexcept;
 
   std::unique_ptr<Poller> poller_;
+  const bool edge_triggered_;
   IOLoop* loop_ = nullptr;
   std::vector<std::unique_ptr<std::array<Slot, kChunk>>> chunks_;
   std::uint32_t free_ = kNone;
   std::size_t live_ = 0;
-  EventBatch batch_;
   std::size_t turns_ = 0;  // in which there were several
   std::vector<FdKey> reminders_;
   std::atomic<bool> woken_ = false;

@@ -147,8 +147,8 @@ bool SignalWatch::set(int number, Function<void()> handler) {
   return false;
 }
 
-void SignalWatch::dispatch() {
-  if (receiver_ == nullptr || receiver_->arrived.load(std::memory_order_relaxed) == 0) return;
+void SignalWatch::run_arrived() {
+  if (receiver_->arrived.load(std::memory_order_relaxed) == 0) return;
   const std::uint64_t arrived = receiver_->arrived.exchange(0);
   for (int number = 1; number <= kSignals; ++number) {
     if ((arrived & bit(number)) != 0) run(number);

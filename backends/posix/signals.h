@@ -25,7 +25,9 @@ class SignalWatch {
   // Replaces the handler; an empty one gives the signal back what it did before, unless another loop watches it too.  False for
   // what is no signal or cannot be caught.
 
-  void dispatch();
+  void dispatch() {
+    if (receiver_ != nullptr) run_arrived();
+  }
   // Runs the handlers of the signals that came.  What they throw is logged.
 
   void end() noexcept;
@@ -40,6 +42,7 @@ class SignalWatch {
   struct Receiver;
 
  private:
+  void run_arrived();
   void run(int number) noexcept;
 
   Reactor& reactor_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <vector>
 
 #include "backends/posix/descriptor.h"
 #include "backends/posix/errno_code.h"
@@ -68,17 +69,18 @@ class SelectPoller final : public Poller {
     while (highest_ > wake_.fd() && !entry_of(highest_).used) --highest_;
   }
 
-  bool wait(TimePoint deadline, EventBatch& batch) override {
+  Found wait(TimePoint deadline) override {
+    found_.clear();
     fd_set readable = reading_;
     fd_set writable = writing_;
     timeval memory;
     const int count = ::select(highest_ + 1, &readable, &writable, nullptr, to_timeout(deadline, memory));
-    if (count == -1 && errno == EBADF) report_closed(batch);
-    if (count <= 0) return false;
-    collect(readable, writable, count, batch);
-    if (!FD_ISSET(wake_.fd(), &readable)) return false;
-    wake_.drain();
-    return true;
+    if (count == -1 && errno == EBADF) report_closed();
+    if (count <= 0) return {found_, false};
+    collect(readable, writable, count);
+    const bool woken = FD_ISSET(wake_.fd(), &readable);
+    if (woken) wake_.drain();
+    return {found_, woken};
   }
 
   void wake() noexcept override { wake_.wake(); }
@@ -104,24 +106,24 @@ class SelectPoller final : public Poller {
       FD_CLR(fd, &writing_);
   }
 
-  void collect(const fd_set& readable, const fd_set& writable, int count, EventBatch& batch) {
+  void collect(const fd_set& readable, const fd_set& writable, int count) {
     for (int fd = 0; fd <= highest_ && count > 0; ++fd) {
       const bool read = FD_ISSET(fd, &readable);
       const bool write = FD_ISSET(fd, &writable);
       count -= static_cast<int>(read) + static_cast<int>(write);
       if (!entry_of(fd).used || !(read || write)) continue;
-      batch.push_back(
+      found_.push_back(
           {entry_of(fd).key, (read ? Ready::readable : Ready::none) | (write ? Ready::writable : Ready::none)});
     }
   }
 
   // Somebody closed a descriptor behind our back.  Its listener is told once; to watch it further would fail at each turn.
-  void report_closed(EventBatch& batch) {
+  void report_closed() {
     for (int fd = 0; fd <= highest_; ++fd) {
       if (!FD_ISSET(fd, &reading_) && !FD_ISSET(fd, &writing_)) continue;
       if (!entry_of(fd).used || !is_closed(fd)) continue;
       set(fd, Interest::none);
-      batch.push_back({entry_of(fd).key, Ready::failure});
+      found_.push_back({entry_of(fd).key, Ready::failure});
     }
   }
 
@@ -130,6 +132,7 @@ class SelectPoller final : public Poller {
   fd_set writing_;
   int highest_ = -1;
   std::array<Entry, FD_SETSIZE> entries_;
+  std::vector<FdEvent> found_;
 };
 
 }  // namespace

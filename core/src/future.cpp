@@ -31,14 +31,6 @@ bool OperationBase::fail_pending(Failure failure) {
   return true;
 }
 
-void OperationBase::reserve() noexcept {
-  assert(pending());
-  FutureBase& future = *future_;
-  const Follower follower = std::exchange(future.word_.follower, {});
-  future.source_ = (future.source_ & ~FutureBase::kTagMask) | static_cast<std::uintptr_t>(FutureBase::Source::reserved);
-  follower.tell();
-}
-
 void log_unseen(const Failure& failure, const Location& where) {
   if (is_ordinary_end(failure.code())) return;
   log(LogLevel::error, "a failure that nobody looked at" + after(where) + ": " + failure.message(), where);
@@ -102,17 +94,17 @@ CoroutineBase* FutureBase::coroutine_within() const noexcept {
 void Scheduler::begin_turn(detail::Observers* observers) noexcept {
   observers_ = observers;
   ready_.append(deferred_);
-  resumptions_left_ = kResumptionsPerTurn;
+  last_resumption_ = resumptions_ + kResumptionsPerTurn;
   turn_ends_ = 0;
 }
 
 bool Scheduler::over_budget() noexcept {
-  if (resumptions_left_ == 0) return true;
-  if (--resumptions_left_ % 32 != 0) return false;
+  if (resumptions_ == last_resumption_) return true;
+  if (resumptions_ % 32 != 0) return false;
   const std::int64_t now = std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
   if (turn_ends_ == 0) turn_ends_ = now + kNanosecondsPerTurn;
   if (now < turn_ends_) return false;
-  resumptions_left_ = 0;
+  last_resumption_ = resumptions_;
   return true;
 }
 

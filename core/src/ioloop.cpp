@@ -226,7 +226,7 @@ void IOLoop::turn_once(bool may_sleep) {
     scheduler.begin_turn(observers_.any() ? &observers_ : nullptr);
     if (scheduler.has_ready()) scheduler.drain();
     if (!callbacks_.empty() || mailbox_->waiting()) run_callbacks();
-    run_timers();
+    if (timers_.earliest() <= now_) run_timers();
     if (!flushes_.empty()) run_hooks(flushes_);
     poll(may_sleep);
     if (!hooks_.empty()) run_hooks(hooks_);
@@ -321,23 +321,13 @@ void IOLoop::request_turn(TimePoint when) {
 
 // ---- work
 
-Timeout IOLoop::scheduled(detail::CallbackTimer& timer) noexcept {
-  Timeout timeout(timer);
-  if (timer.scheduled()) return timeout;
-  timer.let_go();
-  return {};
-}
-
 void IOLoop::add_timer(detail::Timer& timer, TimePoint when) noexcept {
   if (closed()) return;
   timers_.add(timer, std::max(when, TimePoint{}));  // long ago is long ago: differences of times must not overflow
   arrange_turn();
 }
 
-void IOLoop::add_timer(detail::Timer& timer, Duration delay) noexcept {
-  if (!in_turn_) return add_timer(timer, after(delay));
-  if (!closed()) timers_.add(timer, delay);
-}
+void IOLoop::refuse(detail::CallbackTimer& timer) noexcept { timer.expire(); }
 
 void IOLoop::remove_timer(detail::Timer& timer) noexcept { timers_.remove(timer); }
 
@@ -363,7 +353,7 @@ void IOLoop::spawn(Future<void> work) {
 }
 
 void IOLoop::adopt(detail::Task* task, detail::Function<Future<void>()> start) {
-  if (closed_ || closing_) {
+  if (closed()) {
     delete task;
     return;
   }
@@ -400,7 +390,7 @@ Executor& IOLoop::executor() {
 
 FdWatcher& IOLoop::fd_watcher(int fd, std::string_view what) {
   const auto call = [&] { return std::string(what) + "(" + std::to_string(fd) + ")"; };
-  if (closed_ || closing_) throw Error(Errc::loop_closed, call());
+  if (closed()) throw Error(Errc::loop_closed, call());
   if (FdWatcher* watcher = backend_->fd_watcher()) return *watcher;
   throw Error(Errc::not_supported, call() + ": the backend '" + std::string(backend_name()) +
                                        "' has no file descriptors; " + std::string(backend_->network().alternatives()));
@@ -480,7 +470,7 @@ void IOLoop::after_fork() noexcept {
 
 // What the parent's loop holds are copies: to destroy them properly would end the parent's connections.
 void IOLoop::abandon() noexcept {
-  closed_ = true;
+  closing_ = closed_ = true;
   backend_->after_fork();
   [[maybe_unused]] const auto* backend = backend_.release();
 }

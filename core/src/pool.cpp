@@ -12,6 +12,8 @@ namespace twinloop::detail {
 namespace {
 
 constexpr std::size_t kAlwaysKept = 64;  // blocks of a class
+constexpr std::size_t kRefill = 16;      // blocks that a free list is given at once
+constexpr std::size_t kAll = static_cast<std::size_t>(-1);
 constexpr std::size_t kChunk = sizeof(void*) == 8 ? 16 * 1024 : 4 * 1024;
 constexpr std::size_t kClasses = Pool::kLargest / Pool::kGranularity;
 
@@ -32,10 +34,10 @@ struct alignas(16) Pool::Chunk {
     if (last == nullptr) last = block;
     ++gathered;
   }
-  void hand_over(SizeClass& c) noexcept {
-    c.cached += std::exchange(gathered, 0);
+  void hand_over(Stock& stock) noexcept {
+    stock.size += std::exchange(gathered, 0);
     Block* const end = std::exchange(last, nullptr);
-    if (end != nullptr) c.free = std::exchange(end->next, c.free);
+    if (end != nullptr) stock.first = std::exchange(end->next, stock.first);
   }
 
   Block* last = nullptr;       // these two only within Shelf::give_back
@@ -48,6 +50,7 @@ namespace {
 using Block = Pool::Block;
 using Chunk = Pool::Chunk;
 using SizeClass = Pool::SizeClass;
+using Stock = Pool::Stock;
 
 constexpr std::size_t block_size(std::size_t size_class) noexcept { return (size_class + 1) * Pool::kGranularity; }
 constexpr std::size_t blocks_of_chunk(std::size_t size_class) noexcept {
@@ -72,21 +75,26 @@ class Shelf {
   }
   std::size_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
 
-  // Gives chunks that lie in the list with all their blocks back to the heap, `most` blocks together.  The rest of the list is in
-  // the order of the chunks afterwards: to take a block from a list in random order is a miss of the cache.
-  void give_back(std::size_t size_class, SizeClass& c, std::size_t most) noexcept {
+  // Gives chunks that lie in the lists with all their blocks back to the heap, `most` blocks together, and says how many blocks
+  // that was.  The rest goes into stock, in the order of the chunks: to take a block from a list in random order is a miss of the
+  // cache.
+  std::size_t give_back(std::size_t size_class, SizeClass& c, std::size_t most) noexcept {
     const std::size_t all = blocks_of_chunk(size_class);
     const std::lock_guard lock(shelf_lock);
     std::vector<Chunk*>& chunks = chunks_[size_class];
-    c.cached = 0;
-    gather(chunks, std::exchange(c.free, nullptr), c);
+    Stock others;  // of no chunk that is known
+    gather(chunks, std::exchange(c.free, nullptr), others);
+    gather(chunks, std::exchange(c.stock, {}).first, others);
+    c.stock = others;
+    std::size_t given = 0;
     const auto goes = [&](Chunk* chunk) {
-      if (chunk->gathered < all || most < all) return chunk->hand_over(c), false;
-      most -= all;
+      if (chunk->gathered < all || most - given < all) return chunk->hand_over(c.stock), false;
+      given += all;
       ::operator delete(chunk);
       return true;
     };
     count_.fetch_sub(std::erase_if(chunks, goes), std::memory_order_relaxed);
+    return given;
   }
 
   // For blocks whose thread has ended: the next thread that is short of such takes them.
@@ -98,16 +106,16 @@ class Shelf {
     }
     has_orphans_.store(true, std::memory_order_relaxed);
   }
-  void take(std::size_t size_class, SizeClass& c) noexcept {
-    if (!has_orphans_.load(std::memory_order_relaxed)) return;
+  Stock take(std::size_t size_class) noexcept {
+    if (!has_orphans_.load(std::memory_order_relaxed)) return {};
     const std::lock_guard lock(shelf_lock);
-    c.free = std::exchange(orphans_[size_class], nullptr);
-    for (Block* block = c.free; block != nullptr; block = block->next) ++c.cached;
+    Stock orphans{std::exchange(orphans_[size_class], nullptr)};
+    for (const Block* block = orphans.first; block != nullptr; block = block->next) ++orphans.size;
+    return orphans;
   }
 
  private:
-  // Those of a chunk that is not known any more go back to the list.
-  static void gather(const std::vector<Chunk*>& chunks, Block* blocks, SizeClass& c) noexcept {
+  static void gather(const std::vector<Chunk*>& chunks, Block* blocks, Stock& of_no_known_chunk) noexcept {
     Chunk* chunk = nullptr;
     while (blocks != nullptr) {
       Block* const block = std::exchange(blocks, blocks->next);
@@ -115,8 +123,8 @@ class Shelf {
       if (chunk != nullptr) {
         chunk->gather(block);
       } else {
-        c.free = new (block) Block{c.free};
-        ++c.cached;
+        of_no_known_chunk.first = new (block) Block{of_no_known_chunk.first};
+        ++of_no_known_chunk.size;
       }
     }
   }
@@ -146,34 +154,60 @@ Shelf& shelf() {
   return *known;  // another thread's
 }
 
-void* cut_one(std::size_t size_class, SizeClass& c) noexcept {
-  void* const block = c.open->cut_one(block_size(size_class));
+Block* cut_one(std::size_t size_class, SizeClass& c) noexcept {
+  auto* const block = new (c.open->cut_one(block_size(size_class))) Block{nullptr};
   if (c.open->cut == blocks_of_chunk(size_class)) c.open = nullptr;
+  ++pool.owned;
   return block;
 }
 
-void* take_one(SizeClass& c) noexcept {
-  --c.cached;
-  return std::exchange(c.free, c.free->next);
+Block* take_one(Stock& stock) noexcept {
+  --stock.size;
+  Block* const block = stock.first;
+  stock.first = std::exchange(block->next, nullptr);
+  return block;
+}
+
+// For a free list that is empty: from what this thread has in stock, else from what ended threads left, else from a chunk.
+void refill(std::size_t size_class, SizeClass& c) {
+  if (c.stock.first == nullptr && c.open == nullptr) {
+    c.stock = shelf().take(size_class);
+    pool.owned += c.stock.size;
+  }
+  if (c.stock.first == nullptr && c.open == nullptr) {
+    ++pool.from_heap;
+    c.open = shelf().make_chunk(size_class);
+  }
+  Block** end = &c.free;
+  for (std::size_t i = 0; i < kRefill && (c.stock.first != nullptr || c.open != nullptr); ++i) {
+    *end = c.stock.first != nullptr ? take_one(c.stock) : cut_one(size_class, c);
+    end = &(*end)->next;
+  }
+}
+
+void stow_away(SizeClass& c) noexcept {
+  Block** end = &c.free;
+  for (; *end != nullptr; end = &(*end)->next) ++c.stock.size;
+  *end = c.stock.first;
+  c.stock.first = std::exchange(c.free, nullptr);
 }
 
 void retire(std::size_t size_class, SizeClass& c) noexcept {
-  while (c.open != nullptr) {
-    c.free = new (cut_one(size_class, c)) Block{c.free};
-    ++c.cached;
-  }
-  shelf().give_back(size_class, c, c.cached);
-  shelf().put(size_class, std::exchange(c.free, nullptr));
-  c.cached = c.least = 0;
+  while (c.open != nullptr) c.free = new (cut_one(size_class, c)) Block{c.free};
+  if (c.free == nullptr && c.stock.first == nullptr) return;
+  pool.owned -= shelf().give_back(size_class, c, kAll);
+  pool.owned -= c.stock.size;
+  shelf().put(size_class, std::exchange(c.stock, {}).first);
 }
+
+// The next free but so many is for free_slowly.
+void begin_window(Pool& p, std::size_t frees) noexcept { p.frees += frees - std::exchange(p.frees_left, frees); }
 
 struct Retirement {
   ~Retirement() {
     pool.retired = true;
-    pool.frees_left = 1;
-    for (std::size_t i = 0; i < kClasses; ++i) {
-      if (pool.classes[i].free != nullptr || pool.classes[i].open != nullptr) retire(i, pool.classes[i]);
-    }
+    begin_window(pool, 1);
+    for (std::size_t i = 0; i < kClasses; ++i) retire(i, pool.classes[i]);
   }
 };
 
@@ -186,49 +220,54 @@ void see_to_the_end() {
 // A burst leaves memory in the lists.  Of what nobody needed for a whole window half is given back.  To look for whole chunks takes
 // a walk over the lists, so the longer they are the longer is the next window.
 void give_back_unneeded(Pool& p) noexcept {
-  std::size_t cached = 0;
+  std::size_t kept = 0;
   for (std::size_t i = 0; i < kClasses; ++i) {
     SizeClass& c = p.classes[i];
-    const std::size_t spare = c.least > kAlwaysKept ? c.least - kAlwaysKept : 0;
-    if (spare > 0) shelf().give_back(i, c, (spare + 1) / 2);
-    c.least = c.cached;
-    cached += c.cached;
+    if (c.stock.size > kAlwaysKept) {
+      p.owned -= shelf().give_back(i, c, (c.stock.size - kAlwaysKept + 1) / 2);
+    } else {
+      stow_away(c);
+    }
+    kept += c.stock.size;
   }
-  p.frees_left = std::max(Pool::kWindow, cached);
+  begin_window(p, std::max(Pool::kWindow, kept));
 }
 
 }  // namespace
 
-constinit thread_local Pool pool{.frees_left = 1};  // so the first block that it would keep comes to free_slowly
+constinit thread_local Pool pool{.frees = 1, .frees_left = 1};  // so the first free comes to free_slowly
 
 void* allocate_slowly(std::size_t size) {
   Pool& p = pool;
   if (!Pool::serves(size)) {
     ++p.from_heap;
-    return ::operator new(size);
+    void* const block = ::operator new(size);
+    ++p.owned;
+    return block;
   }
   see_to_the_end();
   const std::size_t size_class = Pool::class_of(size);
   SizeClass& c = p.classes[size_class];
-  if (c.open == nullptr) shelf().take(size_class, c);
-  if (c.free == nullptr && c.open == nullptr) {
-    ++p.from_heap;
-    c.open = shelf().make_chunk(size_class);
-  }
-  void* const block = c.free != nullptr ? take_one(c) : cut_one(size_class, c);
+  refill(size_class, c);
+  Block* const block = std::exchange(c.free, c.free->next);
   if (p.retired) retire(size_class, c);
   return block;
 }
 
 void free_slowly(void* memory, std::size_t size) noexcept {
   Pool& p = pool;
-  if (!Pool::serves(size)) return ::operator delete(memory);
-  if (p.retired) {
-    p.frees_left = 1;
-    return shelf().put(Pool::class_of(size), new (memory) Block{nullptr});
+  if (!Pool::serves(size)) {
+    ::operator delete(memory);
+    --p.owned;
+  } else if (p.retired) {
+    shelf().put(Pool::class_of(size), new (memory) Block{nullptr});
+    --p.owned;
+  } else {
+    see_to_the_end();
+    keep(p, memory, size);
   }
-  see_to_the_end();
-  keep(p, memory, size);
+  if (p.frees_left > 0) return;
+  if (p.retired) return begin_window(p, 1);
   give_back_unneeded(p);
 }
 
@@ -241,7 +280,12 @@ void pool_after_fork() noexcept {
 ProcessLock& pool_lock() noexcept { return shelf_lock; }
 
 PoolStats pool_stats() noexcept {
-  return {pool.allocations, pool.from_heap, pool.allocations - pool.frees, shelf().count() * kChunk};
+  std::size_t live = pool.owned;
+  for (SizeClass& c : pool.classes) {
+    stow_away(c);
+    live -= c.stock.size;
+  }
+  return {live + pool.frees - pool.frees_left, pool.from_heap, live, shelf().count() * kChunk};
 }
 
 }  // namespace twinloop::detail

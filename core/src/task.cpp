@@ -44,11 +44,6 @@ void Task::finish() {
 
 // ---- TimerHeap: four children a node, so that a heap of a million is ten levels deep and a level is one cache line.
 
-inline void TimerHeap::place(std::size_t index, const Entry& entry) noexcept {
-  entries_[index] = entry;
-  entry.timer->index_ = index;
-}
-
 inline void TimerHeap::sift_up(std::size_t index, const Entry& entry) noexcept {
   while (index > 0) {
     const std::size_t parent = (index - 1) / 4;
@@ -74,7 +69,7 @@ void TimerHeap::sift_down(std::size_t index, const Entry& entry) noexcept {
   place(index, entry);
 }
 
-void TimerHeap::settle(TimePoint now) noexcept {
+void TimerHeap::sort_in(TimePoint now) noexcept {
   while (!settled()) {
     Entry entry = entries_[sorted_];
     if (entry.order & kDelay) {
@@ -85,15 +80,14 @@ void TimerHeap::settle(TimePoint now) noexcept {
   }
 }
 
-void TimerHeap::remove(Timer& timer) noexcept {
-  if (timer.scheduled()) remove_at(timer.index_);
-}
-
-void TimerHeap::remove_at(std::size_t index) noexcept {
-  entries_[index].timer->index_ = Timer::kNowhere;
-  if (index < sorted_) index = take_from_heap(index);
-  if (index + 1 < entries_.size()) place(index, entries_.back());
-  entries_.pop_back();
+void TimerHeap::append_to_more(Timer& timer, TimePoint when, std::uint64_t order) {
+  constexpr std::size_t kFirstCapacity = 16;
+  const std::size_t capacity = std::max(2 * capacity_, kFirstCapacity);
+  if (capacity > Timer::kNowhere) throw std::bad_alloc();
+  Entry* const entries = std::allocator<Entry>().allocate(capacity);
+  std::uninitialized_copy_n(entries_, size_, entries);
+  std::allocator<Entry>().deallocate(std::exchange(entries_, entries), std::exchange(capacity_, capacity));
+  append(timer, when, order);
 }
 
 // The heap's last goes where it belongs; the place that was its own is free then.
@@ -109,8 +103,8 @@ Timer* TimerHeap::pop_due(TimePoint now) noexcept { return earliest() <= now ? p
 
 Timer* TimerHeap::pop() noexcept {
   if (sorted_ == 0) return nullptr;
-  Timer* timer = entries_.front().timer;
-  remove_at(0);
+  Timer* timer = entries_[0].timer;
+  take_out(*timer);
   return timer;
 }
 
@@ -122,11 +116,6 @@ void CallbackTimer::fire() {
   } const loops{*this};
   Function<void()> run = std::move(callback_.run);
   run();
-}
-
-void CallbackTimer::expire() noexcept {
-  callback_.run.reset();
-  let_go();
 }
 
 namespace {

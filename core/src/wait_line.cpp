@@ -10,10 +10,10 @@ void Waiting::fail(Failure failure) {
   delete this;
 }
 
-bool Waiting::set_deadline(Duration timeout) {
+void Waiting::set_deadline(Duration timeout) {
   loop_ = &IOLoop::current();
   loop_->add_timer(*this, timeout);
-  return scheduled();
+  if (!scheduled()) fail(Errc::loop_closed);
 }
 
 void Waiting::cancel_deadline() noexcept { loop_->remove_timer(*this); }

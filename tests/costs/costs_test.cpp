@@ -104,7 +104,7 @@ std::size_t frame_bytes(Start start) {
   const auto before = detail::pool.classes;
   const auto future = start(1);
   for (std::size_t i = before.size(); i-- > 0;) {
-    if (detail::pool.classes[i].cached < before[i].cached) return (i + 1) * detail::Pool::kGranularity;
+    if (detail::pool.classes[i].free != before[i].free) return (i + 1) * detail::Pool::kGranularity;
   }
   return 0;
 }

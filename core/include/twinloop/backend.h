@@ -70,8 +70,8 @@ class Network {
   // What to use instead of a scheme that this platform lacks: "in a browser use ws:// or wss://".
 };
 
-// What a handler of a file descriptor asks for and is told.
-enum class FdEvents : unsigned { none = 0, read = 1, write = 2, error = 4 };
+// What a handler of a file descriptor asks for and is told.  Tornado's values, which are those of poll.
+enum class FdEvents : unsigned { none = 0, read = 1, write = 4, error = 8 | 16 };
 
 constexpr FdEvents operator|(FdEvents a, FdEvents b) noexcept {
   return static_cast<FdEvents>(static_cast<unsigned>(a) | static_cast<unsigned>(b));

@@ -116,8 +116,7 @@ class [[nodiscard("a dropped Future cancels its work: await it, keep it, or spaw
 
   T result() {
     assert(done());
-    deliver();
-    if (!holds_value()) raise();
+    if (!gives_value()) raise();
     Stored value = room_.take();
     room_.end();
     clear();
@@ -127,8 +126,7 @@ class [[nodiscard("a dropped Future cancels its work: await it, keep it, or spaw
 
   Result<T> take_result() {
     assert(done());
-    deliver();
-    if (!holds_value()) return take_failure();
+    if (!gives_value()) return take_failure();
     Result<T> result(room_.take());
     room_.end();
     clear();

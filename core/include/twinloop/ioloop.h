@@ -196,7 +196,7 @@ class IOLoop {
   Backend& backend() noexcept { return *backend_; }
   template <class... Parts>
   bool post_here(Parts&&... callback) {
-    if (closed_ || closing_) return false;
+    if (closed()) return false;
     callbacks_.emplace_back(std::forward<Parts>(callback)...);
     arrange_turn();
     return true;
@@ -217,7 +217,10 @@ class IOLoop {
   void add_closer(detail::CloseHook& hook) noexcept { closers_.push_back(hook); }
   // Calls hook.on_loop_close() when the loop closes.
   void add_timer(detail::Timer& timer, TimePoint when) noexcept;
-  void add_timer(detail::Timer& timer, Duration delay) noexcept;
+  void add_timer(detail::Timer& timer, Duration delay) noexcept {
+    if (in_turn_ && !closed()) return timers_.add(timer, delay);
+    add_timer(timer, after(delay));
+  }
   // Not once it closes: then the timer is not scheduled.
   void remove_timer(detail::Timer& timer) noexcept;
   void count_lingering(int change) noexcept { lingering_ += change; }
@@ -232,7 +235,7 @@ class IOLoop {
   }
   void cancel_tasks(const void* group) noexcept;
   // Those of this group, leaf first each.
-  bool closed() const noexcept { return closed_ || closing_; }
+  bool closed() const noexcept { return closing_; }
   bool has_spawned() const noexcept { return !tasks_.empty(); }
   // Whether spawned coroutines are under way: a host that ends when nothing is pending waits for them.
 
@@ -250,10 +253,12 @@ class IOLoop {
     IOLoop* former_;
   };
 
+  template <class F>
+  void run_observed_step(StepKind kind, const Origin& origin, F& function);
   void add_fd_handler(int fd, FdWatcher::Handler handler, FdEvents events, const Origin& origin);
   template <class When, class F>
   Timeout schedule(When when, F&& callback, const Origin& origin);
-  static Timeout scheduled(detail::CallbackTimer& timer) noexcept;
+  static void refuse(detail::CallbackTimer& timer) noexcept;
   FdWatcher& fd_watcher(int fd, std::string_view what);
   void turn_once(bool may_sleep);
   void run_callbacks();
@@ -288,7 +293,7 @@ class IOLoop {
   bool running_ = false;
   bool in_turn_ = false;
   bool starting_ = false;  // a spawned coroutine is in its first run
-  bool closing_ = false;
+  bool closing_ = false;   // and stays so
   bool close_fds_ = false;
   bool closed_ = false;
 
@@ -320,7 +325,7 @@ class Timeout {
 
  private:
   friend class IOLoop;
-  explicit Timeout(detail::CallbackTimer& timer) noexcept : timer_(&timer) { timer.keep(); }
+  explicit Timeout(detail::CallbackTimer& timer) noexcept : timer_(&timer) {}
   detail::CallbackTimer* timer_ = nullptr;
 };
 
@@ -348,7 +353,8 @@ Timeout IOLoop::schedule(When when, F&& callback, const Origin& origin) {
   static_assert(!ReturnsFuture<F>, "this callback is a coroutine and would be cancelled at once: use spawn");
   auto& timer = *new detail::CallbackTimer(std::forward<F>(callback), origin);
   add_timer(timer, when);
-  return scheduled(timer);
+  if (!timer.scheduled()) refuse(timer);
+  return Timeout(timer);
 }
 
 template <class F, class... Args>
@@ -418,16 +424,20 @@ inline void IOLoop::run_step(StepKind kind, const Origin& origin, F&& function) 
   if (++unlooked_ == detail::kStepsBetweenLooks) [[unlikely]]
     look();
   try {
-    if (observers_.any()) [[unlikely]] {
-      const detail::ObservedStep observed(observers_, kind, origin);
+    if (observers_.any()) [[unlikely]]
+      run_observed_step(kind, origin, function);
+    else
       function();
-    } else {
-      function();
-    }
   } catch (...) {
     detail::log_failed_step(kind, origin);
   }
   if (scheduler.has_ready()) scheduler.drain();
+}
+
+template <class F>
+void IOLoop::run_observed_step(StepKind kind, const Origin& origin, F& function) {
+  const detail::ObservedStep observed(observers_, kind, origin);
+  function();
 }
 
 }  // namespace twinloop

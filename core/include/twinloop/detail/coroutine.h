@@ -30,7 +30,7 @@ class CoroutineBase : public Waiter, public detail::Producer {
   void sleep(std::coroutine_handle<> handle) noexcept { frame_ = handle.address(); }
 
   void await(FutureBase& future) noexcept { awaiting_ = &future; }
-  FutureBase& awaiting() const noexcept { return *awaiting_; }
+  bool may_go_on() const noexcept { return !awaiting_->pending() && Scheduler::current().continue_inline(); }
   void sleep_on_awaited(std::coroutine_handle<> handle) noexcept {
     frame_ = handle.address();
     if (awaiting_->pending()) return awaiting_->attach(*this);
@@ -87,10 +87,7 @@ namespace detail {
 struct Awaiter {
   CoroutineBase* self;
 
-  bool await_ready() const noexcept {
-    const FutureBase& future = self->awaiting();
-    return !future.valid() || (future.done() && Scheduler::current().continue_inline());
-  }
+  bool await_ready() const noexcept { return self->may_go_on(); }
   void await_suspend(std::coroutine_handle<> handle) const noexcept { self->sleep_on_awaited(handle); }
 };
 

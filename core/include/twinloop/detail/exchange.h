@@ -30,9 +30,9 @@ class Exchange {
   std::uint64_t accepted() const noexcept { return accepted_; }
 
   Future<Taken> get(Duration timeout) {
-    if (items_.empty()) return getters_.template enter<Taken>(timeout, *this);
-    Future<Taken> future = getters_.template enter<Taken>(kNoTimeout, *this);
-    give_first(pop());
+    const bool waits = items_.empty();
+    Future<Taken> future = getters_.template enter<Taken>(waits ? timeout : kNoTimeout, *this);
+    if (!waits) give_first(pop());
     return future;
   }
 

@@ -46,7 +46,8 @@ class Function<R(Args...)> {
   R operator()(Args... args) { return table_->call(storage_, std::forward<Args>(args)...); }
 
   void reset() noexcept {
-    if (const Table* table = std::exchange(table_, nullptr); table != nullptr) table->destroy(storage_);
+    const Table* table = std::exchange(table_, nullptr);
+    if (table != nullptr && table->destroy != nullptr) table->destroy(storage_);
   }
 
  private:
@@ -55,7 +56,7 @@ class Function<R(Args...)> {
   struct Table {
     R (*call)(void*, Args...);
     void (*move)(void*, void*) noexcept;
-    void (*destroy)(void*) noexcept;
+    void (*destroy)(void*) noexcept;  // null where there is nothing to do
   };
 
   template <class F>
@@ -94,7 +95,7 @@ class Function<R(Args...)> {
   static constexpr Table kTable = {
       [](void* storage, Args... args) -> R { return std::invoke(get<F>(storage), std::forward<Args>(args)...); },
       &move<F>,
-      &destroy<F>,
+      fits<F>&& std::is_trivially_destructible_v<F> ? nullptr : &destroy<F>,
   };
 
   alignas(void*) std::byte storage_[kSize];

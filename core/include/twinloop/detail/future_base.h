@@ -169,6 +169,12 @@ class FutureBase {
   void deliver() {
     if ((source_ & kTagMask) == static_cast<std::uintptr_t>(Source::reserved)) deliver_reserved();
   }
+  bool gives_value() {
+    if (holds_value()) return true;
+    deliver();
+    return holds_value();
+  }
+  // Of one that is done.
   [[noreturn]] void raise();
   Failure take_failure() noexcept;
   Failure look_at_failure();
@@ -245,6 +251,13 @@ inline OperationBase::OperationBase(OperationBase&& other) noexcept : hooks_(oth
       reinterpret_cast<std::uintptr_t>(static_cast<Producer*>(this)) | (future.source_ & FutureBase::kTagMask);
 }
 
+inline void OperationBase::reserve() noexcept {
+  assert(pending());
+  FutureBase& future = *future_;
+  const Follower follower = std::exchange(future.word_.follower, {});
+  future.source_ = (future.source_ & ~FutureBase::kTagMask) | static_cast<std::uintptr_t>(FutureBase::Source::reserved);
+  follower.tell();
+}
 inline void OperationBase::deliver_now() {
   if (reserved()) future_->deliver();
 }

@@ -87,9 +87,10 @@ class List {
  private:
   static void insert_before(ListNode& where, ListNode& node) noexcept {
     assert(!node.linked());
-    node.prev_ = where.prev_;
+    ListNode& before = *where.prev_;
     node.next_ = &where;
-    where.prev_->next_ = &node;
+    before.next_ = &node;
+    node.prev_ = &before;
     where.prev_ = &node;
   }
 

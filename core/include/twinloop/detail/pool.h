@@ -22,6 +22,7 @@ struct PoolStats {
   std::size_t chunk_bytes = 0;  // of all threads' chunks
 };
 PoolStats pool_stats() noexcept;
+// Takes time for each block that was freed since the last call: the fast paths count as little as they can.
 
 void pool_after_fork() noexcept;
 // In a forked child.  Where another thread was changing what the threads share, that is left as it is, and never given back.
@@ -39,10 +40,13 @@ struct Pool {
     Block* next;
   };
   struct Chunk;
+  struct Stock {
+    Block* first = nullptr;
+    std::size_t size = 0;  // blocks
+  };
   struct SizeClass {
-    Block* free = nullptr;
-    std::size_t cached = 0;
-    std::size_t least = 0;  // of cached, in this window: what nobody needed
+    Block* free = nullptr;  // what this window has used
+    Stock stock;            // what it has not needed so far
     Chunk* open = nullptr;  // the one that is not cut up yet
   };
 
@@ -50,42 +54,35 @@ struct Pool {
   static constexpr std::size_t class_of(std::size_t size) noexcept { return (size - 1) / kGranularity; }
 
   std::array<SizeClass, kLargest / kGranularity> classes{};
-  std::size_t allocations = 0;
-  std::size_t frees = 0;
+  std::size_t frees = 0;       // by the end of this window
+  std::size_t frees_left = 0;  // of the window; then memory that nobody needs is given back
+  std::size_t owned = 0;       // blocks: those in the lists, and those in use that came from here
   std::size_t from_heap = 0;
-  std::size_t frees_left = kWindow;  // until memory that nobody needs is given back
-  bool retired = false;              // the thread is ending: it keeps nothing any more
+  bool retired = false;  // the thread is ending: it keeps nothing any more
 };
 
 extern constinit thread_local Pool pool;
 
 inline void keep(Pool& p, void* memory, std::size_t size) noexcept {
-  Pool::SizeClass& c = p.classes[Pool::class_of(size)];
-  c.free = new (memory) Pool::Block{c.free};
-  ++c.cached;
+  Pool::Block*& free = p.classes[Pool::class_of(size)].free;
+  free = new (memory) Pool::Block{free};
 }
 
 void* allocate_slowly(std::size_t size);
 void free_slowly(void* memory, std::size_t size) noexcept;
 
 inline void* pool_allocate(std::size_t size) {
-  Pool& p = pool;
-  ++p.allocations;
   if (!Pool::serves(size)) return allocate_slowly(size);
-  Pool::SizeClass& c = p.classes[Pool::class_of(size)];
-  Pool::Block* block = c.free;
-  if (block == nullptr) return allocate_slowly(size);
-  c.free = block->next;
-  if (--c.cached < c.least) c.least = c.cached;
-  return block;
+  Pool::Block*& free = pool.classes[Pool::class_of(size)].free;
+  if (free == nullptr) return allocate_slowly(size);
+  return std::exchange(free, free->next);
 }
 // Memory from this thread's free list of the size class, or from operator new.  Throws std::bad_alloc.  Aligned as an object of
 // that size can need: to the largest power of two that divides the size, up to 16.
 
 inline void pool_free(void* memory, std::size_t size) noexcept {
   Pool& p = pool;
-  ++p.frees;
-  if (!Pool::serves(size) || --p.frees_left == 0) return free_slowly(memory, size);
+  if (--p.frees_left == 0 || !Pool::serves(size)) return free_slowly(memory, size);
   keep(p, memory, size);
 }
 // `size` is the one it was allocated with.  Memory may be freed on another thread than the one that allocated it.

@@ -106,7 +106,7 @@ class Scheduler {
   detail::Observers* observers_ = nullptr;  // of the loop whose turn it is
   std::uint64_t resumptions_ = 0;
   std::ptrdiff_t inline_left_ = kInlineBytes;
-  unsigned resumptions_left_ = kResumptionsPerTurn;
+  std::uint64_t last_resumption_ = kResumptionsPerTurn;  // of this turn
   std::int64_t turn_ends_ = 0;
 };
 

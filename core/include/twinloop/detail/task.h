@@ -125,23 +125,32 @@ class Timer {
 
  private:
   friend class TimerHeap;
-  static constexpr std::size_t kNowhere = static_cast<std::size_t>(-1);
-  std::size_t index_ = kNowhere;
+  static constexpr std::uint32_t kNowhere = static_cast<std::uint32_t>(-1);
+  std::uint32_t index_ = kNowhere;
 };
 
 // A heap of timers, behind which those that are new stand as they came until settle() sorts them in.  Most limits on work are
 // taken back in the turn that set them: they cost no place in the heap, and no reading of the clock.
 class TimerHeap {
  public:
-  TimePoint earliest() const noexcept { return sorted_ == 0 ? kNever : entries_.front().when; }
+  TimerHeap() noexcept = default;
+  TimerHeap(const TimerHeap&) = delete;
+  TimerHeap& operator=(const TimerHeap&) = delete;
+  ~TimerHeap() { std::allocator<Entry>().deallocate(entries_, capacity_); }
+
+  TimePoint earliest() const noexcept { return sorted_ == 0 ? kNever : entries_[0].when; }
   // Of those that are sorted in.
-  std::size_t size() const noexcept { return entries_.size(); }
+  std::size_t size() const noexcept { return size_; }
   void add(Timer& timer, TimePoint when) { append(timer, when, next_++); }
   void add(Timer& timer, Duration delay) { append(timer, TimePoint(delay), next_++ | kDelay); }
-  void remove(Timer& timer) noexcept;
+  void remove(Timer& timer) noexcept {
+    if (timer.scheduled()) take_out(timer);
+  }
 
-  bool settled() const noexcept { return sorted_ == entries_.size(); }
-  void settle(TimePoint now) noexcept;
+  bool settled() const noexcept { return sorted_ == size_; }
+  void settle(TimePoint now) noexcept {
+    if (!settled()) sort_in(now);
+  }
   // Sorts the new ones in; their delays count from now.
 
   Timer* pop_due(TimePoint now) noexcept;
@@ -159,30 +168,47 @@ class TimerHeap {
   static bool before(const Entry& a, const Entry& b) noexcept {
     return a.when != b.when ? a.when < b.when : a.order < b.order;
   }
-  void place(std::size_t index, const Entry& entry) noexcept;
+  void place(std::size_t index, const Entry& entry) noexcept {
+    entries_[index] = entry;
+    entry.timer->index_ = static_cast<std::uint32_t>(index);
+  }
+  void sort_in(TimePoint now) noexcept;
   void sift_up(std::size_t index, const Entry& entry) noexcept;
   void sift_down(std::size_t index, const Entry& entry) noexcept;
   void append(Timer& timer, TimePoint when, std::uint64_t order) {
     assert(!timer.scheduled());
-    timer.index_ = entries_.size();
-    entries_.emplace_back(when, order, &timer);
+    if (size_ == capacity_) return append_to_more(timer, when, order);
+    std::construct_at(entries_ + size_, when, order, &timer);
+    timer.index_ = static_cast<std::uint32_t>(size_++);
   }
-  void remove_at(std::size_t index) noexcept;
+  void take_out(Timer& timer) noexcept {
+    std::size_t index = std::exchange(timer.index_, Timer::kNowhere);
+    if (index < sorted_) index = take_from_heap(index);
+    --size_;
+    if (index < size_) place(index, entries_[size_]);
+  }
   std::size_t take_from_heap(std::size_t index) noexcept;
+  void append_to_more(Timer& timer, TimePoint when, std::uint64_t order);
 
-  std::vector<Entry> entries_;
+  // An array and not a vector, so that adding is a few instructions where it need not grow.
+  Entry* entries_ = nullptr;
+  std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
   std::size_t sorted_ = 0;  // how many of them are the heap
   std::uint64_t next_ = 0;
 };
 
-// call_at's timer.  The loop holds a reference while it is scheduled, and each Timeout one.
+// call_at's timer.  The loop holds a reference while it is scheduled, and each Timeout one: there are two at first.
 class CallbackTimer final : public Pooled, public Timer {
  public:
   template <class F>
   CallbackTimer(F&& function, const Origin& origin) : callback_(std::forward<F>(function), origin) {}
 
   void fire() override;
-  void expire() noexcept override;
+  void expire() noexcept override {
+    if (references_ > 1) callback_.run.reset();  // else it goes with the timer
+    let_go();
+  }
   Origin origin() const noexcept override { return callback_.origin; }
 
   void keep() noexcept { ++references_; }
@@ -192,8 +218,8 @@ class CallbackTimer final : public Pooled, public Timer {
 
  private:
   ~CallbackTimer() = default;
+  unsigned references_ = 2;
   Callback callback_;
-  unsigned references_ = 1;
 };
 
 }  // namespace detail

@@ -64,8 +64,8 @@ class Waiting : public Pooled, public ListNode, public OperationBase, private Ti
   void fire() override { time_out(); }
   void expire() noexcept override { fail(Errc::loop_closed); }
 
-  bool set_deadline(Duration timeout);
-  // False when the loop is closed.
+  void set_deadline(Duration timeout);
+  // Fails it when the loop is closed.
   void leave() noexcept {
     unlink();
     if (scheduled()) cancel_deadline();
@@ -91,10 +91,11 @@ class WaitLine {
 
   template <class T, class... Args>
   Future<T> enter(Duration timeout, Args&&... args) {
-    auto waiting = std::make_unique<W>(std::forward<Args>(args)...);
-    if (timeout != kNoTimeout && !waiting->set_deadline(timeout)) return Future<T>::failed(Errc::loop_closed);
-    waiting_.push_back(*waiting);
-    return OperationAccess::make_future<T>(*waiting.release());
+    W& waiting = *new W(std::forward<Args>(args)...);
+    waiting_.push_back(waiting);
+    Future<T> future = OperationAccess::make_future<T>(waiting);
+    if (timeout != kNoTimeout) waiting.set_deadline(timeout);
+    return future;
   }
   // Behind all others, with a W made from the arguments.  Throws Error(loop_closed) for a timeout on a thread without a loop.
 
