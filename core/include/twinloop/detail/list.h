@@ -85,6 +85,7 @@ class List {
   }
 
  private:
+  // In this order gcc cannot make one vector store of two: plain ones are faster.
   static void insert_before(ListNode& where, ListNode& node) noexcept {
     assert(!node.linked());
     ListNode& before = *where.prev_;
