@@ -59,7 +59,7 @@ class FdHandlers::Entry final : public FdListener {
     const FdEvents events = told(ready);
     if (events == FdEvents::none) return;
     running_ = events;
-    owner_.reactor_.loop().run_step(StepKind::handler, origin_, *this);
+    owner_.reactor_.loop().call_step(StepKind::handler, origin_, *this);
     running_ = FdEvents::none;
     if (!registration_) owner_.removed_.reset();  // and with it this
   }

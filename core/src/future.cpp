@@ -99,8 +99,9 @@ void Scheduler::begin_turn(detail::Observers* observers) noexcept {
 }
 
 bool Scheduler::over_budget() noexcept {
-  if (resumptions_ == last_resumption_) return true;
-  if (resumptions_ % 32 != 0) return false;
+  const std::uint64_t left = last_resumption_ - resumptions_;
+  if (left == 0) return true;
+  if (left % 32 != 0) return false;
   const std::int64_t now = std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
   if (turn_ends_ == 0) turn_ends_ = now + kNanosecondsPerTurn;
   if (now < turn_ends_) return false;

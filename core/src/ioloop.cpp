@@ -217,6 +217,7 @@ void IOLoop::turn_once(bool may_sleep) {
   if (closed_) return;
   assert(!in_turn_ && "a turn inside a turn");
   Scheduler& scheduler = Scheduler::current();
+  scheduler_ = &scheduler;
   {
     const Running in_turn(in_turn_);
     look();
