@@ -121,6 +121,12 @@ int status_of(F function) {
   return Program(function).status();
 }
 
+Future<void> fork_here(pid_t& pid) {
+  pid = ::fork();
+  if (pid == 0) IOLoop::after_fork();
+  co_return;
+}
+
 Future<int> echo_a_word() {
   const std::vector<std::string> argv{"sh", "-c", "echo $((20 + 1))"};
   Subprocess echo(argv, SubprocessOptions().set_stdout(Stdio::stream()));
@@ -192,6 +198,23 @@ TEST_CASE("a forked process has a loop of its own, and starts programs on it") {
     if (!fork_processes(2)) return 42;
     IOLoop loop(make(name));
     return run(loop, echo_a_word()) == 21 ? 0 : 1;
+  });
+  CHECK(status == 42);
+}
+
+TEST_CASE("a child that a coroutine forks in its first run leaves the parent's loop alone, and makes its own") {
+  const std::string name = each_backend();
+  const int status = status_of([&name] {
+    IOLoop loop(make(name));
+    pid_t pid = -1;
+    loop.spawn(&fork_here, std::ref(pid));
+    if (pid == 0) {
+      IOLoop own(make(name));
+      ::_exit(run(own, echo_a_word()) == 21 ? 42 : 1);
+    }
+    int ended = 0;
+    ::waitpid(pid, &ended, 0);
+    return WIFEXITED(ended) ? WEXITSTATUS(ended) : 2;
   });
   CHECK(status == 42);
 }

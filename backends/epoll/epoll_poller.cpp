@@ -32,7 +32,7 @@ std::uint32_t to_epoll(Interest interest, Trigger trigger) noexcept {
   return interest == Interest::none ? static_cast<std::uint32_t>(EPOLLET) : events;
 }
 
-// All that was asked for, and what comes unasked.
+// What stands above 16 bits are flags of registrations, which are never reported.
 constexpr Ready to_ready(std::uint32_t events) noexcept { return static_cast<Ready>(events); }
 static_assert(to_ready(EPOLLIN) == Ready::readable && to_ready(EPOLLPRI) == Ready::urgent);
 static_assert(to_ready(EPOLLOUT) == Ready::writable && to_ready(EPOLLERR) == Ready::failure);
@@ -128,7 +128,7 @@ class EpollPoller final : public Poller {
     return ::epoll_ctl(epoll_.get(), operation, fd, &event);
   }
 
-  // Precision costs the kernel some 40 ns: only where there is a time to be precise about.
+  // Precision costs the kernel some 20 to 40 ns: only where there is a time to be precise about.
   int wait_for_events(TimePoint deadline) noexcept {
     if (precise_ && deadline != kNever && deadline != kAlready) {
       const int count = wait_nanoseconds(epoll_.get(), events_.data(), deadline);

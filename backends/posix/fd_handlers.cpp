@@ -14,6 +14,7 @@ namespace {
 
 static_assert(static_cast<unsigned>(FdEvents::read) == static_cast<unsigned>(Ready::readable));
 static_assert(static_cast<unsigned>(FdEvents::write) == static_cast<unsigned>(Ready::writable));
+static_assert(static_cast<unsigned>(FdEvents::error) == static_cast<unsigned>(Ready::failure | Ready::hangup));
 
 Interest interest_in(FdEvents events) noexcept {
   return (any_of(events, FdEvents::read) ? Interest::read : Interest::none) |
@@ -59,7 +60,7 @@ class FdHandlers::Entry final : public FdListener {
     const FdEvents events = told(ready);
     if (events == FdEvents::none) return;
     running_ = events;
-    owner_.reactor_.loop().call_step(StepKind::handler, origin_, *this);
+    owner_.reactor_.loop().run_step(StepKind::handler, origin_, *this);
     running_ = FdEvents::none;
     if (!registration_) owner_.removed_.reset();  // and with it this
   }

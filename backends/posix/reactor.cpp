@@ -30,7 +30,7 @@ inline void Reactor::dispatch(const FdEvent& event) noexcept {
   try {
     ready.listener->on_fd_events(event.ready);
   } catch (...) {
-    log_failed_step(StepKind::handler, Origin("a transport", {}));
+    log_failed_step(StepKind::handler, Origin("I/O", {}));
   }
 }
 
@@ -80,9 +80,14 @@ std::error_code Reactor::add(int fd, FdListener& listener, Interest interest, Tr
   const std::uint32_t index = take_slot();
   Slot& taken = slot(index);
   key = FdKey{index, taken.generation};
-  if (const std::error_code error = poller_->add(fd, key, interest, trigger)) {
+  try {
+    if (const std::error_code error = poller_->add(fd, key, interest, trigger)) {
+      give_back(index);
+      return error;
+    }
+  } catch (...) {
     give_back(index);
-    return error;
+    throw;
   }
   taken.listener = &listener;
   taken.number = static_cast<std::uint32_t>(fd) & kNone;

@@ -95,6 +95,7 @@ IOLoop::IOLoop() : IOLoop(make_configured_backend()) {}
 IOLoop::IOLoop(std::unique_ptr<Backend> backend)
     : backend_(std::move(backend)), mailbox_(std::make_shared<detail::Mailbox>(*this, *backend_)) {
   observers_.attach(*backend_);
+  scheduler_ = &Scheduler::current();
   now_ = backend_->now();
   if (current_loop == nullptr) current_loop = this;
   backend_->attach(*this);
@@ -216,8 +217,7 @@ TimePoint IOLoop::turn() {
 void IOLoop::turn_once(bool may_sleep) {
   if (closed_) return;
   assert(!in_turn_ && "a turn inside a turn");
-  Scheduler& scheduler = Scheduler::current();
-  scheduler_ = &scheduler;
+  Scheduler& scheduler = *scheduler_;
   {
     const Running in_turn(in_turn_);
     look();
@@ -443,6 +443,7 @@ void IOLoop::close(bool all_fds) noexcept {
 }
 
 void IOLoop::close_now() noexcept {
+  if (closed_) return;  // abandoned, by a forked child
   const Current current(*this);
   while (!tasks_.empty()) delete &tasks_.back();
   while (detail::CloseHook* hook = closers_.pop_front()) hook->on_loop_close();

@@ -256,6 +256,7 @@ void* allocate_slowly(std::size_t size) {
 
 void free_slowly(void* memory, std::size_t size) noexcept {
   Pool& p = pool;
+  if (!p.retired) see_to_the_end();
   if (!Pool::serves(size)) {
     ::operator delete(memory);
     --p.owned;
@@ -263,7 +264,6 @@ void free_slowly(void* memory, std::size_t size) noexcept {
     shelf().put(Pool::class_of(size), new (memory) Block{nullptr});
     --p.owned;
   } else {
-    see_to_the_end();
     keep(p, memory, size);
   }
   if (p.frees_left > 0) return;

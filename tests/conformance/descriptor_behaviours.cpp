@@ -89,6 +89,11 @@ Errc reason_of_adding(int fd) {
   return Errc::end;
 }
 
+Future<bool> is_alive_after(Future<void> woken, std::weak_ptr<int> watched) {
+  co_await std::move(woken);
+  co_return !watched.expired();
+}
+
 int errors_logged = 0;
 void count_errors(LogLevel level, std::string_view, const Location&) {
   errors_logged += level == LogLevel::error ? 1 : 0;
@@ -124,6 +129,24 @@ BEHAVIOUR("a handler is given its descriptor", kFds) {
       FdEvents::write);
   co_await called;
   expect_equal(given, pair[0]);
+}
+
+BEHAVIOUR("a handler that removes itself keeps what it holds until the coroutines that it woke have run", kFds) {
+  Pair pair;
+  Promise<void> promise;
+  auto held = std::make_shared<int>(1);
+  const std::weak_ptr<int> watched = held;
+  Future<bool> alive = is_alive_after(promise.get_future(), watched);
+  IOLoop::current().add_handler(
+      pair[0],
+      [&promise, held = std::move(held)](int fd, FdEvents) {
+        IOLoop::current().remove_handler(fd);
+        promise.set_value();
+      },
+      FdEvents::write);
+  expect(co_await std::move(alive), "what the handler holds is there");
+  co_await some_turns();
+  expect(watched.expired(), "and goes with it");
 }
 
 BEHAVIOUR("a handler is called again as long as its descriptor is ready", kFds) {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "buffers.h"
@@ -12,6 +13,7 @@
 #include "twinloop/iostream.h"
 #include "twinloop/log.h"
 #include "twinloop/net.h"
+#include "twinloop/queues.h"
 #include "twinloop/testing.h"
 #include "twinloop/url.h"
 
@@ -214,6 +216,23 @@ TEST_CASE("outside of a turn a delay counts from the clock, and one asked for in
   loop.start();
   CHECK(fired >= ended + 9ms);
   CHECK(fired < ended + 11ms);
+}
+
+TEST_CASE("a limit on a wait needs a loop, and leaves nothing where there is none") {
+  Errc reason = Errc::end;
+  std::size_t living = 0;
+  std::thread([&] {
+    Queue<int> queue;
+    const std::size_t before = detail::pool_stats().live;
+    try {
+      const Future<int> item = queue.get(10ms);
+    } catch (const Error& error) {
+      reason = error.reason();
+    }
+    living = detail::pool_stats().live - before;
+  }).join();
+  CHECK(reason == Errc::loop_closed);
+  CHECK(living == 0);
 }
 
 TEST_CASE("a pending promise and its future allocate nothing") {

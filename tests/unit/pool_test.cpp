@@ -107,3 +107,18 @@ TEST_CASE("blocks may be freed on another thread, and what a thread leaves serve
   CHECK(pool_stats().chunk_bytes <=
         before + 64 * 1024);  // the last thread gave all of its own back, and those of the first
 }
+
+TEST_CASE("a thread leaves nothing behind that only frees, and a large block first") {
+  if (!TWINLOOP_POOLS) return;
+  const std::size_t before = pool_stats().chunk_bytes;
+  for (int round = 0; round < 20; ++round) {
+    void* large = pool_allocate(2 * Pool::kLargest);
+    std::vector<void*> blocks;
+    std::thread([&blocks] { blocks = allocate_many(kSize, Pool::kWindow / 2); }).join();
+    std::thread([&blocks, large] {
+      pool_free(large, 2 * Pool::kLargest);
+      free_all(blocks, kSize);
+    }).join();
+  }
+  CHECK(pool_stats().chunk_bytes <= before + 64 * 1024);
+}

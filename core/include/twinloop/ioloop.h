@@ -203,14 +203,8 @@ class IOLoop {
   }
   // As add_callback, on the loop's own thread.  False once it closes.
   template <class F>
-  void run_step(StepKind kind, const Origin& origin, F&& function) noexcept {
-    call_step(kind, origin, function);
-    if (scheduler_->has_ready()) scheduler_->drain();
-  }
+  void run_step(StepKind kind, const Origin& origin, F&& function) noexcept;
   // Calls the function as a step of the turn: what it throws is logged, the coroutines it woke run after it.
-  template <class F>
-  void call_step(StepKind kind, const Origin& origin, F&& function) noexcept;
-  // The same for somebody who lets the coroutines run.
   void awake() noexcept;
   // A backend that slept says so before it tells the listeners of what it found.
   void count_handlers(std::size_t called) noexcept { counts_.handlers += called; }
@@ -283,7 +277,7 @@ class IOLoop {
 
   std::unique_ptr<Backend> backend_;
   std::shared_ptr<detail::Mailbox> mailbox_;
-  Scheduler* scheduler_ = nullptr;  // the thread's, while a turn lasts
+  Scheduler* scheduler_ = nullptr;  // the thread's
   TimePoint now_{};
   TimePoint last_poll_{};
   detail::TimerHeap timers_;
@@ -425,7 +419,7 @@ auto IOLoop::run_sync(Duration timeout, F&& work, Args&&... args) {
 }
 
 template <class F>
-inline void IOLoop::call_step(StepKind kind, const Origin& origin, F&& function) noexcept {
+inline void IOLoop::run_step(StepKind kind, const Origin& origin, F&& function) noexcept {
   scheduler_->refill_inline();
   if (++unlooked_ == detail::kStepsBetweenLooks) [[unlikely]]
     look();
@@ -437,6 +431,7 @@ inline void IOLoop::call_step(StepKind kind, const Origin& origin, F&& function)
   } catch (...) {
     detail::log_failed_step(kind, origin);
   }
+  if (scheduler_->has_ready()) scheduler_->drain();
 }
 
 template <class F>

@@ -22,7 +22,8 @@ struct PoolStats {
   std::size_t chunk_bytes = 0;  // of all threads' chunks
 };
 PoolStats pool_stats() noexcept;
-// Takes time for each block that was freed since the last call: the fast paths count as little as they can.
+// Counts the blocks that were freed since the last call one by one, as the fast paths count as little as they can, and from then on
+// takes them for not needed in this window.
 
 void pool_after_fork() noexcept;
 // In a forked child.  Where another thread was changing what the threads share, that is left as it is, and never given back.
