@@ -256,7 +256,7 @@ void* allocate_slowly(std::size_t size) {
 
 void free_slowly(void* memory, std::size_t size) noexcept {
   Pool& p = pool;
-  if (!p.retired) see_to_the_end();
+  if (TWINLOOP_POOLS && !p.retired) see_to_the_end();
   if (!Pool::serves(size)) {
     ::operator delete(memory);
     --p.owned;
@@ -266,7 +266,7 @@ void free_slowly(void* memory, std::size_t size) noexcept {
   } else {
     keep(p, memory, size);
   }
-  if (p.frees_left > 0) return;
+  if (!TWINLOOP_POOLS || p.frees_left > 0) return;
   if (p.retired) return begin_window(p, 1);
   give_back_unneeded(p);
 }
