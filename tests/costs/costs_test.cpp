@@ -106,6 +106,7 @@ std::size_t frame_bytes(Start start) {
   for (std::size_t i = before.size(); i-- > 0;) {
     if (detail::pool.classes[i].free != before[i].free) return (i + 1) * detail::Pool::kGranularity;
   }
+  FAIL("the start took no block from the free lists");
   return 0;
 }
 
