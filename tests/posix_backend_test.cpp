@@ -46,9 +46,10 @@ class CountingPoller final : public Poller {
   std::error_code add(int, FdKey, Interest, Trigger) override { return {}; }
   std::error_code modify(int, FdKey, Interest, Trigger) override { return {}; }
   void remove(int) noexcept override {}
-  Found wait(TimePoint) override {
+  std::span<FdEvent> wait(TimePoint) override {
     found_ = std::exchange(next, {});
-    return {found_, std::exchange(woken_, false)};
+    if (std::exchange(woken_, false)) found_.push_back({Ready::none, kWakeKey});
+    return found_;
   }
   void wake() noexcept override {
     ++wakes_;
@@ -76,9 +77,9 @@ class Tally final : public Poller {
     return real_->modify(fd, key, interest, trigger);
   }
   void remove(int fd) noexcept override { real_->remove(fd); }
-  Found wait(TimePoint deadline) override {
-    const Found found = real_->wait(deadline);
-    events += found.events.size();
+  std::span<FdEvent> wait(TimePoint deadline) override {
+    const std::span<FdEvent> found = real_->wait(deadline);
+    events += found.size();
     return found;
   }
   void wake() noexcept override { real_->wake(); }
@@ -243,11 +244,12 @@ TEST_CASE("an event of a registration that has ended is dropped, also when its s
   REQUIRE_FALSE(second.registration.begin(reactor, 7, second, Interest::read, Trigger::level));
   REQUIRE(second.registration.key().slot == stale.slot);
 
-  poller.next = {{stale, Ready::readable}};
+  poller.next = {{Ready::readable, stale}};
   reactor.wait(kNever);
 
   CHECK(first.heard.empty());
   CHECK(second.heard.empty());
+  CHECK(loop.stats().handlers == 0);
 }
 
 TEST_CASE("a listener may end another's registration while both have events in one batch") {
@@ -263,11 +265,37 @@ TEST_CASE("a listener may end another's registration while both have events in o
   REQUIRE_FALSE(second.registration.begin(reactor, 8, second, Interest::read, Trigger::level));
   first.victim = &second;
 
-  poller.next = {{first.registration.key(), Ready::readable}, {second.registration.key(), Ready::readable}};
+  poller.next = {{Ready::readable, first.registration.key()}, {Ready::readable, second.registration.key()}};
   reactor.wait(kNever);
 
   CHECK(first.heard.size() == 1);
   CHECK(second.heard.empty());
+  CHECK(loop.stats().handlers == 1);
+}
+
+TEST_CASE("a wake is not taken for an event, and the next one is told to the poller again") {
+  int wakes = 0;
+  auto owned = std::make_unique<CountingPoller>(wakes);
+  CountingPoller& poller = *owned;
+  IOLoop loop(std::make_unique<twinloop::testing::ManualBackend>());
+  Reactor reactor(std::move(owned));
+  reactor.attach(loop);
+  Recorder first;  // has the slot that the wake's key names
+  REQUIRE_FALSE(first.registration.begin(reactor, 7, first, Interest::read, Trigger::level));
+  REQUIRE(first.registration.key().slot == kWakeKey.slot);
+
+  reactor.wake();
+  reactor.wait(kNever);
+  CHECK(first.heard.empty());
+  CHECK(loop.stats().handlers == 0);
+
+  reactor.wake();
+  CHECK(wakes == 2);
+  poller.next = {{Ready::readable, first.registration.key()}};
+  reactor.wait(kNever);
+  CHECK(first.heard.size() == 1);
+  reactor.wake();
+  CHECK(wakes == 3);
 }
 
 TEST_CASE("the same descriptor registered twice is an error") {
@@ -353,7 +381,7 @@ TEST_CASE("of listeners that a level-triggered poller tells in the same order ea
   std::vector<FdEvent> all;
   for (int fd = 7; Named & each : listeners) {
     REQUIRE_FALSE(each.registration.begin(reactor, fd++, each, Interest::read, Trigger::level));
-    all.push_back({each.registration.key(), Ready::readable});
+    all.push_back({Ready::readable, each.registration.key()});
   }
   for (int turn = 0; turn < 4; ++turn) {
     poller.next = all;

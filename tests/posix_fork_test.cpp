@@ -219,6 +219,33 @@ TEST_CASE("a child that a coroutine forks in its first run leaves the parent's l
   CHECK(status == 42);
 }
 
+TEST_CASE("a child that a handler forks may return to the loop, which ends there, with other events still to be told") {
+  const std::string name = each_backend();
+  const int status = status_of([&name] {
+    IOLoop loop(make(name));
+    std::vector<Descriptor> ends(2 * 40);
+    pid_t pid = -1;
+    for (std::size_t i = 0; i < ends.size(); i += 2) {
+      if (!make_pipe(ends[i], ends[i + 1])) return 1;
+      loop.add_handler(
+          ends[i + 1].get(),
+          [&](int, FdEvents) {
+            if (pid != -1) return;
+            pid = ::fork();
+            if (pid == 0) IOLoop::after_fork();
+            loop.stop();
+          },
+          FdEvents::write);
+    }
+    loop.start();
+    if (pid == 0) ::_exit(42);
+    int ended = 0;
+    ::waitpid(pid, &ended, 0);
+    return WIFEXITED(ended) ? WEXITSTATUS(ended) : 2;
+  });
+  CHECK(status == 42);
+}
+
 TEST_CASE("a process that does not end when it is told to is killed") {
   const Reports pids;
   const Reports readiness;

@@ -117,24 +117,23 @@ class KqueuePoller final : public Poller {
     entry_of(fd).used = false;
   }
 
-  Found wait(TimePoint deadline) override {
+  std::span<FdEvent> wait(TimePoint deadline) override {
     if (!broken_.empty()) deadline = kAlready;
     timespec memory;
     const int count = ::kevent(kqueue_.get(), nullptr, 0, events_.data(), kBatch, to_timeout(deadline, memory));
     found_.swap(broken_);
     broken_.clear();
-    bool woken = false;
     for (int i = 0; i < count; ++i) {
       const Kevent& event = events_[static_cast<std::size_t>(i)];
       const int fd = static_cast<int>(event.ident);
       if (fd == wake_.fd()) {
         wake_.drain();
-        woken = true;
+        found_.push_back({Ready::none, kWakeKey});
       } else if (const Ready ready = to_ready(event, entry_of(fd)); ready != Ready::none) {
-        found_.push_back({entry_of(fd).key, ready});
+        found_.push_back({ready, entry_of(fd).key});
       }
     }
-    return {found_, woken};
+    return found_;
   }
 
   void wake() noexcept override { wake_.wake(); }
@@ -180,7 +179,7 @@ class KqueuePoller final : public Poller {
     if (watches_end_only(entry)) changes[count++] = end_only(fd, entry.kind);
     const int error = submit(std::span(changes).first(count));
     if (!lost_its_reader(error, entry)) return error;
-    broken_.push_back({entry.key, Ready::writable | Ready::failure});
+    broken_.push_back({Ready::writable | Ready::failure, entry.key});
     return 0;
   }
 

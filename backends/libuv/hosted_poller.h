@@ -21,7 +21,7 @@ class HostedPoller final : public LibuvPoller, public ListNode {
   void attach(IOLoop& ioloop) noexcept { ioloop_ = &ioloop; }
   void request_turn(TimePoint when) noexcept;
 
-  Found wait(TimePoint) override { return take_events(); }
+  std::span<FdEvent> wait(TimePoint) override { return take_events(); }
 
  private:
   void on_activity() noexcept override;

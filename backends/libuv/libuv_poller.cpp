@@ -181,14 +181,15 @@ void LibuvPoller::report(Watch& watch, Ready ready) {
     return;
   }
   watch.event = events_.size();
-  events_.push_back({watch.key, ready});
+  events_.push_back({ready, watch.key});
   on_activity();
 }
 
-Found LibuvPoller::take_events() {
+std::span<FdEvent> LibuvPoller::take_events() {
   found_.swap(events_);
   events_.clear();
-  return {found_, std::exchange(woken_, false)};
+  if (std::exchange(woken_, false)) found_.push_back({Ready::none, kWakeKey});
+  return found_;
 }
 
 // ---- time

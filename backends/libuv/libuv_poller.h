@@ -40,7 +40,7 @@ class LibuvPoller : public Poller {
   // where each uv_poll_start would be two system calls.
 
   bool has_events() const noexcept { return !events_.empty() || woken_; }
-  Found take_events();
+  std::span<FdEvent> take_events();
 
   virtual void on_activity() noexcept = 0;
   // There is something to take, or to apply.

@@ -28,7 +28,7 @@ class OwnLibuvPoller final : private OwnLoop, public LibuvPoller {
  public:
   OwnLibuvPoller() : LibuvPoller(uv_), timer_(make_handle<uv_timer_t>(uv_, nullptr, &uv_timer_init)) {}
 
-  Found wait(TimePoint deadline) override {
+  std::span<FdEvent> wait(TimePoint deadline) override {
     apply_changes();
     run(deadline);
     return take_events();

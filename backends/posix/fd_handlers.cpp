@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "backends/posix/errno_code.h"
+#include "twinloop/detail/observers.h"
 #include "twinloop/ioloop.h"
 
 namespace twinloop::detail {
@@ -46,38 +47,47 @@ class FdHandlers::Entry final : public FdListener {
     return registration_.modify(interest_in(events));
   }
   void end() noexcept { registration_.end(); }
-  bool running() const noexcept { return running_ != FdEvents::none; }
-  void operator()() { handler_(fd_, running_); }
+
+  std::unique_ptr<Entry> next;  // in FdHandlers::removed_
 
  private:
   FdEvents told(Ready ready) const noexcept {
-    if (has(ready, Ready::hangup | Ready::failure)) return asked_ == FdEvents::none ? asked_ : asked_ | FdEvents::error;
-    if (has(ready, Ready::peer_end)) ready = ready | Ready::readable;
+    if (has(ready, Ready::hangup | Ready::failure | Ready::peer_end)) [[unlikely]]
+      return told_of_end(ready);
     return static_cast<FdEvents>(ready) & asked_;
+  }
+  FdEvents told_of_end(Ready ready) const noexcept {
+    if (!has(ready, Ready::hangup | Ready::failure)) return static_cast<FdEvents>(ready | Ready::readable) & asked_;
+    return asked_ == FdEvents::none ? asked_ : asked_ | FdEvents::error;
   }
 
   void on_fd_events(Ready ready) override {
     const FdEvents events = told(ready);
     if (events == FdEvents::none) return;
-    running_ = events;
-    owner_.reactor_.loop().run_step(StepKind::handler, origin_, *this);
-    running_ = FdEvents::none;
-    if (!registration_) owner_.removed_.reset();  // and with it this
+    try {
+      handler_(fd_, events);
+    } catch (...) {
+      log_failed_step(StepKind::handler, origin_);
+    }
   }
 
+  Origin origin() const noexcept override { return origin_; }
   void on_reactor_closing() noexcept override { end(); }
 
   FdHandlers& owner_;
   FdRegistration registration_;
   const int fd_;
   FdEvents asked_ = FdEvents::none;
-  FdEvents running_ = FdEvents::none;  // what the handler is being told
   Handler handler_;
   const Origin origin_;
 };
 
-FdHandlers::FdHandlers(Reactor& reactor) noexcept : reactor_(reactor) {}
-FdHandlers::~FdHandlers() = default;
+FdHandlers::FdHandlers(Reactor& reactor) noexcept : Waiter(&FdHandlers::on_drained), reactor_(reactor) {}
+
+FdHandlers::~FdHandlers() {
+  destroy(std::move(removed_));
+  destroy(std::move(leaving_));
+}
 
 std::unique_ptr<FdHandlers::Entry>* FdHandlers::find(int fd) noexcept {
   const auto index = static_cast<std::size_t>(fd);
@@ -101,14 +111,34 @@ std::error_code FdHandlers::update(int fd, FdEvents events) {
   return entry != nullptr ? (*entry)->update(events) : make_error_code(Errc::bad_descriptor);
 }
 
-// A handler that removes itself lives until it returns.
 void FdHandlers::remove(int fd) noexcept {
   std::unique_ptr<Entry>* found = find(fd);
   if (found == nullptr) return;
   --size_;
   std::unique_ptr<Entry> entry = std::move(*found);
   entry->end();
-  if (entry->running()) removed_ = std::move(entry);
+  if (reactor_.telling() || Scheduler::current().has_ready()) bury(std::move(entry));
+}
+
+// A handler may remove itself, and what it holds must outlast the coroutines that it wakes, before that and after: it goes behind
+// those that are ready when this comes up in their queue, for which it must have returned.
+void FdHandlers::bury(std::unique_ptr<Entry> entry) noexcept {
+  entry->next = std::move(removed_);
+  removed_ = std::move(entry);
+  wake();
+}
+
+void FdHandlers::on_drained(Waiter& waiter) noexcept {
+  auto& self = static_cast<FdHandlers&>(waiter);
+  destroy(std::exchange(self.leaving_, std::move(self.removed_)));
+  if (self.leaving_ != nullptr) self.wake();
+}
+
+void FdHandlers::destroy(Entries entries) noexcept {
+  while (entries != nullptr) {
+    const std::unique_ptr<Entry> first = std::move(entries);
+    entries = std::move(first->next);
+  }
 }
 
 void FdHandlers::close_descriptors() noexcept {

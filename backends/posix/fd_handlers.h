@@ -6,10 +6,11 @@
 
 #include "backends/posix/reactor.h"
 #include "twinloop/backend.h"
+#include "twinloop/detail/scheduler.h"
 
 namespace twinloop::detail {
 
-class FdHandlers final : public FdWatcher {
+class FdHandlers final : public FdWatcher, private Waiter {
  public:
   explicit FdHandlers(Reactor& reactor) noexcept;
   ~FdHandlers() override;
@@ -22,11 +23,17 @@ class FdHandlers final : public FdWatcher {
 
  private:
   class Entry;
+  using Entries = std::unique_ptr<Entry>;  // each with the next
+
+  void bury(std::unique_ptr<Entry> entry) noexcept;
+  static void on_drained(Waiter& waiter) noexcept;
+  static void destroy(Entries entries) noexcept;
   std::unique_ptr<Entry>* find(int fd) noexcept;
 
   Reactor& reactor_;
   std::vector<std::unique_ptr<Entry>> entries_;  // by descriptor
-  std::unique_ptr<Entry> removed_;               // by its own handler, which is still running
+  Entries removed_;                              // perhaps by their own handlers, which still run
+  Entries leaving_;                              // when the coroutines have run that are ready now
   std::size_t size_ = 0;
 };
 

@@ -34,8 +34,11 @@ constexpr bool wants(Interest all, Interest one) noexcept {
 
 enum class Trigger : std::uint8_t { level, edge };
 
+// The key of wake(): no registration has it.
+inline constexpr FdKey kWakeKey{0, 0xffffffff};
+
 // What happened to a descriptor.  The values of Linux's poll: epoll's need no translation then.
-enum class Ready : std::uint16_t {
+enum class Ready : std::uint32_t {
   none = 0,
   readable = 1,
   urgent = 2,  // out-of-band data: from now on a short read does not mean that there is nothing more
@@ -53,14 +56,8 @@ constexpr bool has(Ready all, Ready any) noexcept {
 }
 
 struct FdEvent {
-  FdKey key;
   Ready ready = Ready::none;
-};
-
-// By one look at the descriptors.
-struct Found {
-  std::span<FdEvent> events;
-  bool woken;  // by wake()
+  FdKey key;
 };
 
 class Poller {
@@ -85,12 +82,12 @@ class Poller {
   virtual void remove(int fd) noexcept = 0;
   // Before the descriptor is closed.
 
-  virtual Found wait(TimePoint deadline) = 0;
+  virtual std::span<FdEvent> wait(TimePoint deadline) = 0;
   // What is ready, sleeping until something is, the deadline, a signal or wake().  The events stay where they are until the next
   // wait.  Calls nobody.
 
   virtual void wake() noexcept = 0;
-  // Ends wait(), the current or else the next.  From any thread and from signal handlers.
+  // Ends wait(), the current or else the next, which finds kWakeKey among its events.  From any thread and from signal handlers.
 
   virtual void after_fork() noexcept = 0;
   // In the child: closes this process's copies of its own descriptors.  What is asked of it afterwards has no effect, above all

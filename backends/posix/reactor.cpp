@@ -8,6 +8,28 @@
 #include "twinloop/ioloop.h"
 
 namespace twinloop::detail {
+namespace {
+
+inline void tell_listener(FdListener& listener, Ready ready) noexcept {
+  try {
+    listener.on_fd_events(ready);
+  } catch (...) {
+    log_failed_step(StepKind::handler, Origin("I/O", {}));
+  }
+}
+
+void tell_observed(Observers& observers, FdListener& listener, Ready ready) noexcept {
+  const ObservedStep step(observers, StepKind::handler, listener.origin());
+  tell_listener(listener, ready);
+}
+
+}  // namespace
+
+// So that the wake's key has a slot to be compared with.
+Reactor::Reactor(std::unique_ptr<Poller> poller)
+    : poller_(std::move(poller)), edge_triggered_(poller_->edge_triggered()) {
+  give_back(take_slot());
+}
 
 Reactor::~Reactor() {
   for (std::uint32_t index = 0; index < chunks_.size() * kChunk; ++index) {
@@ -19,32 +41,42 @@ Reactor::~Reactor() {
 }
 
 // The flag keeps a burst of wakes to one write.  It falls only after the poller has swallowed that write: the other way round a
-// wake between the two would leave the flag up with nothing written, and all later wakes would be lost.
+// wake between the two would leave the flag up with nothing written, and all later wakes would be lost.  What is woken for while
+// listeners are told is seen before the loop sleeps.
 void Reactor::wake() noexcept {
   if (!woken_.exchange(true, std::memory_order_acq_rel)) poller_->wake();
 }
 
-inline void Reactor::dispatch(const FdEvent& event) noexcept {
-  const Slot& ready = slot(event.key.slot);
-  if (ready.generation != event.key.generation) return;  // the registration has ended
-  try {
-    ready.listener->on_fd_events(event.ready);
-  } catch (...) {
-    log_failed_step(StepKind::handler, Origin("I/O", {}));
-  }
-}
-
 void Reactor::wait(TimePoint deadline) {
   if (deadline == kAlready && has_nothing_to_see()) return;
-  const Found found = poller_->wait(deadline);
-  if (found.woken) woken_.exchange(false, std::memory_order_acq_rel);
+  const std::span<FdEvent> events = poller_->wait(deadline);
   if (deadline != kAlready) loop_->awake();
-  loop_->count_handlers(found.events.size());
-  if (!edge_triggered_) let_another_be_first(found.events);
+  if (!edge_triggered_) let_another_be_first(events);
+  loop_->count_handlers(std::ssize(events));
+  telling_ = true;
+  if (loop_->observers().any())
+    tell<true>(events);
+  else
+    tell<false>(events);
+  telling_ = false;
+}
+
+// What an event wakes runs while what was read is in the cache, and before the next stream needs memory for its own.
+template <bool observed>
+void Reactor::tell(std::span<const FdEvent> events) {
   Scheduler& scheduler = Scheduler::current();
-  // What an event wakes runs while what was read is in the cache, and before the next stream needs memory for its own.
-  for (const FdEvent& event : found.events) {
-    dispatch(event);
+  for (const FdEvent& event : events) {
+    const Slot& told = slot(event.key.slot);
+    if (told.generation != event.key.generation) [[unlikely]] {
+      if (event.key == kWakeKey) woken_.exchange(false, std::memory_order_acq_rel);
+      loop_->count_handlers(-1);  // that was the wake, or a registration that has ended
+      continue;
+    }
+    loop_->begin_step();
+    if constexpr (observed)
+      tell_observed(loop_->observers(), *told.listener, event.ready);
+    else
+      tell_listener(*told.listener, event.ready);
     if (scheduler.has_ready()) scheduler.drain();
   }
 }
@@ -71,7 +103,9 @@ void Reactor::remind(FdKey key) {
 void Reactor::on_turn() {
   std::vector<FdKey> due;
   due.swap(reminders_);
-  for (const FdKey key : due) dispatch({key, Ready::none});
+  for (const FdKey key : due) {
+    if (holds(key)) tell_listener(*slot(key.slot).listener, Ready::none);
+  }
   due.clear();
   if (reminders_.empty()) reminders_.swap(due);  // keeps its memory
 }
@@ -132,7 +166,7 @@ std::uint32_t Reactor::take_slot() {
 
 void Reactor::give_back(std::uint32_t index) noexcept {
   Slot& freed = slot(index);
-  ++freed.generation;
+  freed.generation = (freed.generation + 1) % kWakeKey.generation;
   freed.number = free_ & kNone;
   free_ = index;
 }

@@ -10,6 +10,7 @@
 
 #include "backends/posix/poller.h"
 #include "twinloop/detail/task.h"
+#include "twinloop/origin.h"
 
 namespace twinloop {
 class IOLoop;
@@ -21,6 +22,9 @@ class FdListener {
  public:
   virtual void on_fd_events(Ready ready) = 0;
 
+  virtual Origin origin() const noexcept { return Origin("I/O", {}); }
+  // What those who watch the loop's steps are told of it.
+
   virtual void on_reactor_closing() noexcept = 0;
   // The loop goes away: end the registration now and ask nothing of loop or reactor any more.
 
@@ -30,8 +34,7 @@ class FdListener {
 
 class Reactor : private TurnHook {
  public:
-  explicit Reactor(std::unique_ptr<Poller> poller) noexcept
-      : poller_(std::move(poller)), edge_triggered_(poller_->edge_triggered()) {}
+  explicit Reactor(std::unique_ptr<Poller> poller);
   ~Reactor();
   Reactor(const Reactor&) = delete;
   Reactor& operator=(const Reactor&) = delete;
@@ -43,7 +46,10 @@ class Reactor : private TurnHook {
   bool reports_end_early() const noexcept { return poller_->reports_end_early(); }
 
   void wait(TimePoint deadline);
-  // Sleeps as Backend::wait does, then tells the listeners.  What a listener throws is logged.
+  // Sleeps as Backend::wait does, then tells the listeners, each as a step of the loop.  What a listener throws is logged.
+
+  bool telling() const noexcept { return telling_; }
+  // Whether a listener is being told, or a coroutine runs that one woke.
 
   void wake() noexcept;
   // From any thread and from signal handlers.  Wakes that come before the loop has noticed the first cost nothing.
@@ -86,7 +92,8 @@ class Reactor : private TurnHook {
   bool has_nothing_to_see() const noexcept;
   std::uint32_t take_slot();
   void give_back(std::uint32_t index) noexcept;
-  void dispatch(const FdEvent& event) noexcept;
+  template <bool observed>
+  void tell(std::span<const FdEvent> events);
   void let_another_be_first(std::span<FdEvent> events) noexcept;
 
   std::unique_ptr<Poller> poller_;
@@ -97,6 +104,7 @@ class Reactor : private TurnHook {
   std::size_t live_ = 0;
   std::size_t turns_ = 0;  // in which there were several
   std::vector<FdKey> reminders_;
+  bool telling_ = false;
   std::atomic<bool> woken_ = false;
 };
 

@@ -69,18 +69,20 @@ class SelectPoller final : public Poller {
     while (highest_ > wake_.fd() && !entry_of(highest_).used) --highest_;
   }
 
-  Found wait(TimePoint deadline) override {
+  std::span<FdEvent> wait(TimePoint deadline) override {
     found_.clear();
     fd_set readable = reading_;
     fd_set writable = writing_;
     timeval memory;
     const int count = ::select(highest_ + 1, &readable, &writable, nullptr, to_timeout(deadline, memory));
     if (count == -1 && errno == EBADF) report_closed();
-    if (count <= 0) return {found_, false};
+    if (count <= 0) return found_;
     collect(readable, writable, count);
-    const bool woken = FD_ISSET(wake_.fd(), &readable);
-    if (woken) wake_.drain();
-    return {found_, woken};
+    if (FD_ISSET(wake_.fd(), &readable)) {
+      wake_.drain();
+      found_.push_back({Ready::none, kWakeKey});
+    }
+    return found_;
   }
 
   void wake() noexcept override { wake_.wake(); }
@@ -113,7 +115,7 @@ class SelectPoller final : public Poller {
       count -= static_cast<int>(read) + static_cast<int>(write);
       if (!entry_of(fd).used || !(read || write)) continue;
       found_.push_back(
-          {entry_of(fd).key, (read ? Ready::readable : Ready::none) | (write ? Ready::writable : Ready::none)});
+          {(read ? Ready::readable : Ready::none) | (write ? Ready::writable : Ready::none), entry_of(fd).key});
     }
   }
 
@@ -123,7 +125,7 @@ class SelectPoller final : public Poller {
       if (!FD_ISSET(fd, &reading_) && !FD_ISSET(fd, &writing_)) continue;
       if (!entry_of(fd).used || !is_closed(fd)) continue;
       set(fd, Interest::none);
-      found_.push_back({entry_of(fd).key, Ready::failure});
+      found_.push_back({Ready::failure, entry_of(fd).key});
     }
   }
 

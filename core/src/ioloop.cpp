@@ -238,7 +238,7 @@ void IOLoop::turn_once(bool may_sleep) {
 
 // Reads the clock, and sees how long the steps since the last look have taken.
 void IOLoop::look() noexcept {
-  const TimePoint seen = backend_->now();
+  const TimePoint seen = clock();
   if (std::exchange(unlooked_, 0) > 0) counts_.longest_callback = std::max(counts_.longest_callback, seen - looked_);
   looked_ = seen;
 }

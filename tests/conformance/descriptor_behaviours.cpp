@@ -8,13 +8,16 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "fixtures.h"
 #include "twinloop/ioloop.h"
 #include "twinloop/log.h"
 #include "twinloop/net.h"
 #include "twinloop/testing.h"
 #include "twinloop/timing.h"
+#include "twinloop/trace.h"
 
 using namespace std::chrono_literals;
 using namespace twinloop;
@@ -94,6 +97,11 @@ Future<bool> is_alive_after(Future<void> woken, std::weak_ptr<int> watched) {
   co_return !watched.expired();
 }
 
+Future<void> remove_after(Future<void> woken, int fd) {
+  co_await std::move(woken);
+  IOLoop::current().remove_handler(fd);
+}
+
 int errors_logged = 0;
 void count_errors(LogLevel level, std::string_view, const Location&) {
   errors_logged += level == LogLevel::error ? 1 : 0;
@@ -147,6 +155,81 @@ BEHAVIOUR("a handler that removes itself keeps what it holds until the coroutine
   expect(co_await std::move(alive), "what the handler holds is there");
   co_await some_turns();
   expect(watched.expired(), "and goes with it");
+}
+
+BEHAVIOUR("a handler keeps what it holds for all the coroutines that it woke, also when one of them removes it", kFds) {
+  Pair pair;
+  Promise<void> first, second;
+  auto held = std::make_shared<int>(1);
+  const std::weak_ptr<int> watched = held;
+  Future<void> removed = remove_after(first.get_future(), pair[0]);
+  Future<bool> alive = is_alive_after(second.get_future(), watched);
+  IOLoop::current().add_handler(
+      pair[0],
+      [&first, &second, held = std::move(held)](int, FdEvents) {
+        first.set_value();
+        second.set_value();
+      },
+      FdEvents::write);
+  co_await std::move(removed);
+  expect(co_await std::move(alive), "what the handler holds is there");
+  co_await some_turns();
+  expect(watched.expired(), "and goes with it");
+}
+
+BEHAVIOUR("a handler that removes itself keeps what it holds for coroutines that have to wait for the next turn",
+          kFds) {
+  constexpr std::size_t kMore = Scheduler::kResumptionsPerTurn + 500;
+  Pair pair;
+  std::vector<Promise<void>> promises(kMore);
+  auto held = std::make_shared<int>(1);
+  const std::weak_ptr<int> watched = held;
+  std::vector<Future<bool>> alive;
+  for (Promise<void>& promise : promises) alive.push_back(is_alive_after(promise.get_future(), watched));
+  IOLoop::current().add_handler(
+      pair[0],
+      [&promises, held = std::move(held)](int fd, FdEvents) {
+        IOLoop::current().remove_handler(fd);
+        for (Promise<void>& promise : promises) promise.set_value();
+      },
+      FdEvents::write);
+  for (Future<bool>& each : alive) expect(co_await std::move(each), "what the handler holds is there");
+  co_await some_turns();
+  expect(watched.expired(), "and goes with it");
+}
+
+BEHAVIOUR("those who watch a loop are told of handlers by name, and of what its streams are told", kFds) {
+  IOLoop& loop = IOLoop::current();
+  Pair handled, streamed;
+  Told told;
+  IOStream stream = co_await connect("fd:" + std::to_string(::dup(streamed[0])));
+  Future<std::string> received = stream.read_bytes(1);
+  co_await some_turns();  // until nothing is left to do but wait
+
+  std::vector<Step> slow;
+  const LoopTrace trace(loop);
+  loop.set_blocking_log_threshold(15ms, [&slow](const Step& step) { slow.push_back(step); });
+  loop.add_handler(
+      handled[0],
+      [&](int fd, FdEvents events) {
+        loop.remove_handler(fd);
+        keep_busy(20ms);
+        told.note(events);
+      },
+      FdEvents::write, "my handler");
+  co_await told.first;
+  streamed.write(1);
+  expect_equal(co_await std::move(received), "x");
+  loop.set_blocking_log_threshold(0ns);
+
+  const std::string json = trace.json();
+  expect(json.find(R"("name":"my handler (descriptor_behaviours.cpp:)") != std::string::npos, json);
+  expect(json.find(R"("name":"I/O")") != std::string::npos, json);
+  bool named = false;
+  for (const Step& step : slow) {
+    named = named || (step.kind == StepKind::handler && std::string_view(step.origin.label()) == "my handler");
+  }
+  expect(named, "who kept the loop");
 }
 
 BEHAVIOUR("a handler is called again as long as its descriptor is ready", kFds) {

@@ -188,8 +188,8 @@ class IOLoop {
   LoopStats stats() noexcept;
 
   void set_blocking_log_threshold(Duration threshold, detail::Function<void(const Step&)> report = {});
-  // Reports every callback, timer, handler or stretch of a coroutine that keeps the loop for that long or longer, once it is over;
-  // without `report` as a warning in the log, with its label and place.  Zero switches it off.
+  // Reports every callback, timer, handler (of a stream: "I/O") or stretch of a coroutine that keeps the loop for that long or longer,
+  // once it is over; without `report` as a warning in the log, with its label and place.  Zero switches it off.
 
   // ---- for backends, transports and streams
 
@@ -205,9 +205,16 @@ class IOLoop {
   template <class F>
   void run_step(StepKind kind, const Origin& origin, F&& function) noexcept;
   // Calls the function as a step of the turn: what it throws is logged, the coroutines it woke run after it.
+  void begin_step() noexcept {
+    scheduler_->refill_inline();
+    if (++unlooked_ == detail::kStepsBetweenLooks) [[unlikely]]
+      look();
+  }
+  // A step begins, of somebody who does the rest of run_step himself.
+  detail::Observers& observers() noexcept { return observers_; }
   void awake() noexcept;
   // A backend that slept says so before it tells the listeners of what it found.
-  void count_handlers(std::size_t called) noexcept { counts_.handlers += called; }
+  void count_handlers(std::int64_t called) noexcept { counts_.handlers += static_cast<std::uint64_t>(called); }
   void add_observer(detail::StepObserver& observer) noexcept { observers_.add(observer); }
   // Until the observer is destroyed.
   void add_hook(detail::TurnHook& hook) noexcept;
@@ -420,9 +427,7 @@ auto IOLoop::run_sync(Duration timeout, F&& work, Args&&... args) {
 
 template <class F>
 inline void IOLoop::run_step(StepKind kind, const Origin& origin, F&& function) noexcept {
-  scheduler_->refill_inline();
-  if (++unlooked_ == detail::kStepsBetweenLooks) [[unlikely]]
-    look();
+  begin_step();
   try {
     if (observers_.any()) [[unlikely]]
       run_observed_step(kind, origin, function);

@@ -19,8 +19,8 @@ enum class StepKind { callback, timer, handler, coroutine, sleep };
 
 std::string_view name(StepKind) noexcept;
 
-// One thing a loop did: ran a callback, a timer or a handler of a descriptor, resumed a coroutine up to its next co_await (its
-// origin is the co_await where it had waited), or slept.
+// One thing a loop did: ran a callback, a timer or a handler of a descriptor (or told one of its streams and the like what is ready:
+// "I/O"), resumed a coroutine up to its next co_await (its origin is the co_await where it had waited), or slept.
 struct Step {
   StepKind kind;
   Origin origin;
