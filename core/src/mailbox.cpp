@@ -1,25 +1,40 @@
 #include "twinloop/detail/mailbox.h"
 
+#include <chrono>
 #include <iterator>
 #include <utility>
 
 #include "twinloop/ioloop.h"
 
 namespace twinloop::detail {
+namespace {
+
+constexpr auto kWhileOthersWake = std::chrono::microseconds(50);
+
+}  // namespace
 
 bool Mailbox::post(Callback callback) {
   if (on_own_thread()) return loop_ != nullptr && loop_->post_here(std::move(callback));
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   if (backend_ == nullptr) return false;
   callbacks_.push_back(std::move(callback));
-  if (!waiting_.exchange(true, std::memory_order_acq_rel)) backend_->wake();
+  if (!waiting_.exchange(true, std::memory_order_acq_rel)) wake(std::move(lock));
   return true;
 }
 
 void Mailbox::stop() noexcept {
   stopping_ = true;
-  const std::lock_guard lock(mutex_);
-  if (backend_ != nullptr) backend_->wake();
+  std::unique_lock lock(mutex_);
+  if (backend_ != nullptr) wake(std::move(lock));
+}
+
+// Without the lock, which whoever wakes asks for first.  close() waits meanwhile.
+void Mailbox::wake(std::unique_lock<std::mutex> lock) noexcept {
+  Backend* const backend = backend_;
+  waking_.fetch_add(1, std::memory_order_relaxed);
+  lock.unlock();
+  backend->wake();
+  waking_.fetch_sub(1, std::memory_order_release);
 }
 
 bool Mailbox::closed() noexcept {
@@ -44,6 +59,7 @@ void Mailbox::close() noexcept {
     backend_ = nullptr;
     dropped.swap(callbacks_);
   }
+  while (waking_.load(std::memory_order_acquire) > 0) std::this_thread::sleep_for(kWhileOthersWake);
 }
 
 }  // namespace twinloop::detail

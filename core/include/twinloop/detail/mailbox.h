@@ -49,9 +49,12 @@ class Mailbox {
   void close() noexcept;
 
  private:
+  void wake(std::unique_lock<std::mutex> lock) noexcept;
+
   const std::thread::id thread_ = std::this_thread::get_id();
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> waiting_ = false;  // callbacks_ is not empty
+  std::atomic<int> waking_ = 0;        // threads that use the backend without the lock
   std::mutex mutex_;
   std::vector<Callback> callbacks_;  // guarded by mutex_
   IOLoop* loop_;                     // the own thread's; null once closed

@@ -18,7 +18,7 @@ namespace twinloop::detail {
 struct PoolStats {
   std::size_t allocations = 0;  // calls of pool_allocate on this thread
   std::size_t from_heap = 0;    // how often it had to ask operator new
-  std::size_t live = 0;         // blocks
+  std::size_t live = 0;         // blocks: allocated on this thread, less those freed on it, of other threads', too
   std::size_t chunk_bytes = 0;  // of all threads' chunks
 };
 PoolStats pool_stats() noexcept;
