@@ -176,12 +176,14 @@ Suite::Suite(std::string name, int argc, char** argv) : name_(std::move(name)) {
     const bool has_value = i + 1 < argc;
     if (option == "--smoke") {
       smoke_ = true;
+    } else if (option == "--emulated") {
+      emulated_ = true;
     } else if (option == "--json" && has_value) {
       json_ = argv[++i];
     } else if (option == "--only" && has_value) {
       only_ = argv[++i];
     } else {
-      die("usage: " + std::string(argv[0]) + " [--json FILE] [--only REGEX] [--smoke]");
+      die("usage: " + std::string(argv[0]) + " [--json FILE] [--only REGEX] [--smoke] [--emulated]");
     }
   }
 }
@@ -195,6 +197,11 @@ void Suite::add(std::vector<Figure> figures, std::vector<Contestant> contestants
   const std::regex wanted(only_);
   const auto matches = [&](const Figure& figure) { return std::regex_search(figure.name, wanted); };
   if (std::none_of(figures.begin(), figures.end(), matches)) return;
+  if (emulated_) {
+    for (Figure& figure : figures) {
+      if (figure.unit == "ns") figure.unit = "instructions";
+    }
+  }
   experiments_.push_back({std::move(figures), std::move(contestants), how});
 }
 
@@ -213,6 +220,8 @@ int Suite::run() {
   return 0;
 }
 
+std::size_t Suite::rounds() const noexcept { return smoke_ || emulated_ ? 1 : kRounds; }
+
 void Suite::measure(Experiment& experiment) const {
   const auto& contestants = experiment.contestants;
   std::fprintf(stderr, "  … %s\n", experiment.figures.front().name.c_str());
@@ -224,7 +233,7 @@ void Suite::measure(Experiment& experiment) const {
   if (!smoke_) {
     for (const auto& contestant : contestants) contestant.run();
   }
-  for (std::size_t i = 0; i < (smoke_ ? 1 : kRounds); ++i) {
+  for (std::size_t i = 0; i < rounds(); ++i) {
     auto& round = experiment.rounds.emplace_back(contestants.size());
     for (std::size_t j = 0; j < contestants.size(); ++j) {
       const std::size_t turn = i % 2 == 0 ? j : contestants.size() - 1 - j;
@@ -291,7 +300,7 @@ void Suite::write_json() const {
   versions.reserve(versions_.size());
   for (const auto& [library, version] : versions_) versions.push_back(member(library, quoted(version)));
   file << "{\n  " << member("benchmark", quoted(name_)) << ",\n  " << member("date", quoted(date())) << ",\n  "
-       << member("rounds", number(smoke_ ? 1 : kRounds)) << ",\n  "
+       << member("rounds", number(static_cast<double>(rounds()))) << ",\n  "
        << member("machine", object({member("cpu", quoted(processor())),
                                     member("cores", number(std::thread::hardware_concurrency())),
                                     member("kernel", quoted(kernel())), member("load", load()),

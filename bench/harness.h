@@ -41,7 +41,8 @@ class Suite {
  public:
   Suite(std::string name, int argc, char** argv);
   // Reads the command line: --json FILE, --only REGEX (experiments with a figure of such a name), --smoke (one small round, to see
-  // that all of it works).  A wrong one ends the program with a message.
+  // that all of it works), --emulated (in a machine whose clocks count instructions, so that one round tells all).  A wrong one
+  // ends the program with a message.
 
   std::size_t count(std::size_t full, std::size_t smoke) const noexcept { return smoke_ ? smoke : full; }
   bool smoke() const noexcept { return smoke_; }
@@ -77,6 +78,7 @@ class Suite {
     std::vector<Cell> peers{};  // one each of peers_
   };
 
+  std::size_t rounds() const noexcept;
   void measure(Experiment& experiment) const;
   void collect(const Experiment& experiment);
   Row row_of(const Experiment& experiment, std::size_t figure) const;
@@ -87,6 +89,7 @@ class Suite {
   std::string json_;
   std::string only_;
   bool smoke_ = false;
+  bool emulated_ = false;
   std::vector<Experiment> experiments_;
   std::vector<std::string> peers_;
   std::vector<std::pair<std::string, std::string>> versions_;

@@ -16,6 +16,14 @@ using asio::posix::stream_descriptor;
 constexpr int kOneThread = 1;
 constexpr int kNoLocks = ASIO_CONCURRENCY_HINT_UNSAFE;
 
+void watch_nothing(std::vector<stream_descriptor>& watched, asio::io_context& io, int fd) {
+  watched.emplace_back(io, fd).async_wait(stream_descriptor::wait_read, [](const asio::error_code&) {});
+}
+
+void let_go(std::vector<stream_descriptor>& watched) {  // they are others' too
+  for (stream_descriptor& descriptor : watched) descriptor.release();
+}
+
 // ---- posting
 
 struct Chain {
@@ -32,14 +40,12 @@ template <int kHint>
 double post_chain(std::size_t count, const std::vector<int>& fds) {
   asio::io_context io(kHint);
   std::vector<stream_descriptor> watched;
-  for (const int fd : fds) {
-    watched.emplace_back(io, fd).async_wait(stream_descriptor::wait_read, [](const asio::error_code&) {});
-  }
+  for (const int fd : fds) watch_nothing(watched, io, fd);
   const CpuTime time;
   asio::post(io, Chain{io, count});
   io.run();
   const double total = time.nanoseconds();
-  for (stream_descriptor& descriptor : watched) descriptor.release();  // they are others' too
+  let_go(watched);
   return each(total, count);
 }
 
@@ -70,9 +76,11 @@ struct PingPong {
   }
 };
 
-double wake_and_back(std::size_t count) {
+double wake_and_back(std::size_t count, const std::vector<int>& fds) {
   const OnProcessor first(0);
   asio::io_context here(kOneThread), there(kOneThread);
+  std::vector<stream_descriptor> watched;
+  for (const int fd : fds) watch_nothing(watched, watched.empty() ? here : there, fd);
   const auto work_here = asio::make_work_guard(here), work_there = asio::make_work_guard(there);
   std::thread thread([&] {
     const OnProcessor second(1);
@@ -85,6 +93,7 @@ double wake_and_back(std::size_t count) {
   const double total = time.nanoseconds();
   there.stop();
   thread.join();
+  let_go(watched);
   return each(total, count);
 }
 

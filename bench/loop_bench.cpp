@@ -36,8 +36,13 @@ void add_callbacks(Suite& suite) {
       [=](const LoopSubject& subject) { return std::vector{subject.post_all(count)}; });
 
   const std::size_t wakes = suite.count(3'000, 20);
-  add(suite, {{"wake the loop of another thread, and back", "ns"}}, &LoopSubject::wake_and_back,
-      [=](const LoopSubject& subject) { return std::vector{subject.wake_and_back(wakes)}; });
+  for (const std::size_t descriptors : {0u, 2u}) {
+    const std::string with = descriptors == 0 ? ", no descriptor registered" : ", one descriptor registered in each";
+    add(suite, {{"wake the loop of another thread, and back" + with, "ns"}}, &LoopSubject::wake_and_back,
+        [wakes, fds = quiet_descriptors(descriptors)](const LoopSubject& subject) {
+          return std::vector{subject.wake_and_back(wakes, fds)};
+        });
+  }
 }
 
 std::vector<double> timer_costs(const LoopSubject& subject, const TimerPlan& plan, std::size_t times) {

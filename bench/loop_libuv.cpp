@@ -34,6 +34,13 @@ class UvLoop {
   uv_loop_t loop_;
 };
 
+void on_nothing(uv_poll_t*, int, int) {}
+
+void watch(UvLoop& loop, uv_poll_t& poll, int fd, uv_poll_cb handler) {
+  check(uv_poll_init(loop.get(), &poll, fd));
+  check(uv_poll_start(&poll, UV_READABLE, handler));
+}
+
 // ---- waking
 
 struct Pinger {
@@ -48,10 +55,12 @@ void pass_on(uv_async_t* async) {
   uv_async_send(self.other);
 }
 
-double wake_and_back(std::size_t count) {
+double wake_and_back(std::size_t count, const std::vector<int>& fds) {
   const OnProcessor first(0);
   Pinger ping, pong;
+  uv_poll_t polls[2];
   UvLoop here, there;
+  for (std::size_t i = 0; i < fds.size(); ++i) watch(i == 0 ? here : there, polls[i], fds[i], &on_nothing);
   ping.left = pong.left = count;
   for (auto [pinger, loop] : {std::pair(&ping, &here), std::pair(&pong, &there)}) {
     check(uv_async_init(loop->get(), &pinger->async, &pass_on));
@@ -146,13 +155,6 @@ void on_ready(uv_poll_t* poll, int, int) {
   int fd = -1;
   uv_fileno(reinterpret_cast<uv_handle_t*>(poll), &fd);
   if (!static_cast<ReadyDescriptors*>(poll->data)->handle(fd)) uv_stop(poll->loop);
-}
-
-void on_nothing(uv_poll_t*, int, int) {}
-
-void watch(UvLoop& loop, uv_poll_t& poll, int fd, uv_poll_cb handler) {
-  check(uv_poll_init(loop.get(), &poll, fd));
-  check(uv_poll_start(&poll, UV_READABLE, handler));
 }
 
 void ready(ReadyDescriptors& descriptors) {

@@ -108,7 +108,8 @@ struct LoopSubject {
   double (*post_chain)(std::size_t count, const std::vector<int>& fds) = nullptr;
   // ns per handler that posts the next, while the loop waits for those descriptors to become readable
   double (*post_all)(std::size_t count) = nullptr;  // ns per handler, all posted before the first runs
-  double (*wake_and_back)(std::size_t count) = nullptr;
+  double (*wake_and_back)(std::size_t count, const std::vector<int>& fds) = nullptr;
+  // ns of wall time; each of the two loops waits for one of those descriptors, if there are any
   TimerCosts (*timers)(const TimerPlan& plan) = nullptr;
   double (*start_and_stop)(std::size_t count, std::size_t pending) = nullptr;
   void (*ready)(ReadyDescriptors& descriptors) = nullptr;  // turns until handle() says that it is enough

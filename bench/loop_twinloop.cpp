@@ -12,6 +12,10 @@ namespace {
 using namespace bench;
 using namespace twinloop;
 
+void watch_nothing(IOLoop& loop, int fd) {
+  loop.add_handler(fd, [](int, FdEvents) {}, FdEvents::read);
+}
+
 // ---- posting
 
 struct Chain {
@@ -25,7 +29,7 @@ struct Chain {
 
 double post_chain(std::size_t count, const std::vector<int>& fds) {
   IOLoop loop;
-  for (const int fd : fds) loop.add_handler(fd, [](int, FdEvents) {}, FdEvents::read);
+  for (const int fd : fds) watch_nothing(loop, fd);
   const CpuTime time;
   loop.add_callback(Chain{loop, count});
   loop.start();
@@ -59,18 +63,20 @@ struct PingPong {
   }
 };
 
-void run_another_loop(std::promise<RemoteLoop>& remote) {
+void run_another_loop(std::promise<RemoteLoop>& remote, const std::vector<int>& fds) {
   const OnProcessor there(1);
   IOLoop loop;
+  if (!fds.empty()) watch_nothing(loop, fds[1]);
   remote.set_value(loop.remote());
   loop.start();
 }
 
-double wake_and_back(std::size_t count) {
+double wake_and_back(std::size_t count, const std::vector<int>& fds) {
   const OnProcessor here(0);
   IOLoop loop;
+  if (!fds.empty()) watch_nothing(loop, fds[0]);
   std::promise<RemoteLoop> other;
-  std::thread thread(&run_another_loop, std::ref(other));
+  std::thread thread(&run_another_loop, std::ref(other), fds);
   PingPong game{loop, loop.remote(), other.get_future().get(), count};
   const WallTime time;
   game.ping();
@@ -145,10 +151,6 @@ void ready(ReadyDescriptors& descriptors) {
   for (const int fd : descriptors.fds()) loop.add_handler(fd, on_ready, FdEvents::read);
   loop.start();
   for (const int fd : descriptors.fds()) loop.remove_handler(fd);
-}
-
-void watch_nothing(IOLoop& loop, int fd) {
-  loop.add_handler(fd, [](int, FdEvents) {}, FdEvents::read);
 }
 
 double bytes_per_descriptor(const std::vector<int>& fds) {

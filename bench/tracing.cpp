@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,6 +49,7 @@ class Traced {
       std::_Exit(0);
     }
     run_to_mark();
+    ::ptrace(PTRACE_SETOPTIONS, pid_, nullptr, PTRACE_O_TRACESYSGOOD);  // what next_system_call's facts need
   }
   Traced(const Traced&) = delete;
   Traced& operator=(const Traced&) = delete;
@@ -62,6 +64,16 @@ class Traced {
   }
 
   void resume_to_system_call() { resume(PTRACE_SYSCALL); }
+
+  std::optional<long> next_system_call() {  // none at the mark
+    for (;;) {
+      resume(PTRACE_SYSCALL);
+      if (wait() == kMark) return {};
+      __ptrace_syscall_info call{};
+      if (::ptrace(PTRACE_GET_SYSCALL_INFO, pid_, sizeof call, &call) < 0) give_up("ptrace");
+      if (call.op == PTRACE_SYSCALL_INFO_ENTRY) return static_cast<long>(call.entry.nr);
+    }
+  }
 
   bool stopped() {
     int status = 0;
@@ -94,6 +106,14 @@ class Traced {
 
 }  // namespace
 
+bool can_trace() {
+  const pid_t child = ::fork();
+  if (child == 0) std::_Exit(::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == 0 ? 0 : 1);
+  int status = 1;
+  ::waitpid(child, &status, 0);
+  return status == 0;
+}
+
 void mark() { ::raise(kMark); }
 
 std::uint64_t user_instructions(const std::function<void()>& program) {
@@ -101,6 +121,13 @@ std::uint64_t user_instructions(const std::function<void()>& program) {
   std::uint64_t count = 0;
   while (traced.step()) ++count;
   return count;
+}
+
+std::vector<long> system_calls(const std::function<void()>& program) {
+  Traced traced(program);
+  std::vector<long> calls;
+  while (const std::optional<long> call = traced.next_system_call()) calls.push_back(*call);
+  return calls;
 }
 
 double system_calls_per_second(const std::function<void()>& program, double seconds) {

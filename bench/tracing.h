@@ -6,14 +6,21 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 namespace bench {
+
+bool can_trace();
+// Whether this system allows it; what follows ends the process where it does not.
 
 void mark();
 // Called by a traced program: counting begins at the first call, and ends at the second.
 
 std::uint64_t user_instructions(const std::function<void()>& program);
 // Those it executed in user space between its two marks; it is ended at the second.
+
+std::vector<long> system_calls(const std::function<void()>& program);
+// The numbers (SYS_read …) of those it made between its two marks, those with which it marks included.
 
 double system_calls_per_second(const std::function<void()>& program, double seconds);
 // Those of a program that has come to rest, for so long, from its mark on; then it is ended.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# setup-native.sh [demo|bench|test]: sees to the native tools.  `demo` (the default) is what building and running the library needs;
-# `test` adds what its tests talk to and are checked with, `bench` what the benchmarks compare with.  A minute or two the first time,
-# nothing to do later.
+# setup-native.sh [demo|bench|test|emulation]: sees to the native tools.  `demo` (the default) is what building and running the library needs;
+# `test` adds what its tests talk to and are checked with, `bench` what the benchmarks compare with, `emulation` what they run in to have
+# instructions counted.  A minute or two the first time, nothing to do later.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -14,7 +14,7 @@ readonly REGEX=(libre2-dev=/usr/include/re2/re2.h)
 readonly LIBUV=(libuv1-dev=/usr/include/uv.h)
 readonly CARES=(libc-ares-dev=/usr/include/ares.h)
 readonly BENCH_PEERS=("${LIBUV[@]}" libasio-dev=/usr/include/asio.hpp
-  python3-tornado=/usr/lib/python3/dist-packages/tornado/version.py wrk=wrk)
+  python3-tornado=/usr/lib/python3/dist-packages/tornado/ioloop.py wrk=wrk)
 readonly TEST_PEERS=("${LIBUV[@]}" "${REGEX[@]}" "${CARES[@]}" socat=socat netcat-openbsd=nc curl=curl wrk=wrk brotli=brotli chromium=chromium
   clang-19=clang++-19 libclang-rt-19-dev=/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.tsan-*.a
   clang-format-19=clang-format-19 clang-tidy-19=clang-tidy-19
@@ -22,6 +22,7 @@ readonly TEST_PEERS=("${LIBUV[@]}" "${REGEX[@]}" "${CARES[@]}" socat=socat netca
 # Servers that Debian starts when it installs them: CI gets them, a user's machine is asked first.
 readonly SERVER_PEERS=(nginx-light=/usr/sbin/nginx haproxy=/usr/sbin/haproxy redis-server=redis-server
   python3-websockets=/usr/lib/python3/dist-packages/websockets/version.py)
+readonly EMULATION=(qemu-system-x86=qemu-system-x86_64 busybox-static=busybox cpio=cpio)
 readonly CATCH2_TOOLS=(dpkg-dev=dpkg-source xz-utils=xz)
 
 readonly CATCH2_VERSION=3.7.1
@@ -45,6 +46,27 @@ install_bench_peers() { # what is missing leaves its column empty
   local missing=()
   mapfile -t missing < <(missing_packages "${BENCH_PEERS[@]}")
   if ((${#missing[@]})) && ! apt_install "${missing[@]}"; then say "WARNING: nothing to measure beside without: ${missing[*]}"; fi
+}
+
+newest_kernel() { apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image-[0-9]/ { print $2 }' || true; }
+
+install_emulation() { # QEMU, and a kernel for it to boot, of which only the image is taken
+  [[ "$(uname -m)" == x86_64 ]] || die "only x86-64 programs are run in an emulated machine"
+  local missing=() folder="$TWINLOOP_CACHE/emulation" package
+  mapfile -t missing < <(missing_packages "${EMULATION[@]}")
+  if ((${#missing[@]})); then apt_install "${missing[@]}" || die "cannot emulate without: ${missing[*]}"; fi
+  if [[ -f "$folder/vmlinuz" ]]; then return; fi
+  package="$(newest_kernel)"
+  if [[ -z "$package" ]]; then logged "$TWINLOOP_CACHE/logs/apt-update.log" as_root apt-get update -q; package="$(newest_kernel)"; fi
+  [[ -n "$package" ]] || die "found no kernel to emulate a machine with: this needs Debian"
+  say "Getting a kernel to boot, $package (10 s) ..."
+  rm -rf "$folder.new"
+  mkdir -p "$folder.new"
+  (cd "$folder.new" && logged "$TWINLOOP_CACHE/logs/kernel.log" apt-get download "$package" && dpkg -x linux-image-*.deb .)
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  mv "$folder.new"/boot/vmlinuz-* "$folder/vmlinuz"
+  rm -rf "$folder.new"
 }
 
 install_node() { # warns only: the native half needs no Node
@@ -148,7 +170,8 @@ main() {
     bench) install_build_tools; install_http_libraries; install_bench_peers ;;
     test) install_build_tools; install_http_libraries; install_node; install_test_peers; native_catch2 ;;
     test-wasm) wasm_catch2 ;;
-    *) die "usage: setup-native.sh [demo|bench|test|test-wasm]" ;;
+    emulation) install_emulation ;;
+    *) die "usage: setup-native.sh [demo|bench|test|test-wasm|emulation]" ;;
   esac
 }
 
