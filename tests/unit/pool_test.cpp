@@ -108,6 +108,25 @@ TEST_CASE("blocks may be freed on another thread, and what a thread leaves serve
         before + 64 * 1024);  // the last thread gave all of its own back, and those of the first
 }
 
+TEST_CASE("what is counted as in use is right for all threads together when blocks are freed on another") {
+  const auto live = [] { return static_cast<std::ptrdiff_t>(pool_stats().live); };
+  const std::ptrdiff_t before = live();
+  const std::vector<void*> blocks = allocate_many(kSize, 100);
+  CHECK(live() == before + 100);
+  std::ptrdiff_t elsewhere = 0;
+  std::thread([&] {
+    elsewhere = live();
+    free_all(blocks, kSize);
+    elsewhere = live() - elsewhere;
+  }).join();
+  CHECK(elsewhere == -100);
+  CHECK(live() == before + 100);
+  const std::vector<void*> others = allocate_many(kSize, 300);  // some of them are those that the thread left
+  CHECK(live() == before + 400);
+  free_all(others, kSize);
+  CHECK(live() == before + 100);
+}
+
 TEST_CASE("a thread leaves nothing behind that only frees, and a large block first") {
   if (!TWINLOOP_POOLS) return;
   const std::size_t before = pool_stats().chunk_bytes;
