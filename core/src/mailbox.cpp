@@ -1,18 +1,11 @@
 #include "twinloop/detail/mailbox.h"
 
-#include <chrono>
 #include <iterator>
 #include <utility>
 
 #include "twinloop/ioloop.h"
 
 namespace twinloop::detail {
-namespace {
-
-constexpr auto kWhileOthersWake = std::chrono::microseconds(50);
-
-}  // namespace
-
 bool Mailbox::post(Callback callback) {
   if (on_own_thread()) return loop_ != nullptr && loop_->post_here(std::move(callback));
   std::unique_lock lock(mutex_);
@@ -59,7 +52,7 @@ void Mailbox::close() noexcept {
     backend_ = nullptr;
     dropped.swap(callbacks_);
   }
-  while (waking_.load(std::memory_order_acquire) > 0) std::this_thread::sleep_for(kWhileOthersWake);
+  while (waking_.load(std::memory_order_acquire) > 0) std::this_thread::yield();
 }
 
 }  // namespace twinloop::detail
