@@ -92,7 +92,7 @@ class KqueuePoller final : public Poller {
     if (fd < 0) return from_errno(EBADF);
     Entry& entry = grown_to(fd);
     if (entry.used) return Errc::busy;
-    Entry fresh{key, interest, trigger, Kind::socket, true};
+    Entry fresh{key, interest, trigger, Kind::socket, true, 0};
     if (trigger == Trigger::level) {  // edges are for sockets
       if (const int error = kind_of(fd, fresh.kind)) return refusal(error);
     }
@@ -130,7 +130,7 @@ class KqueuePoller final : public Poller {
         wake_.drain();
         found_.push_back({Ready::none, kWakeKey});
       } else if (const Ready ready = to_ready(event, entry_of(fd)); ready != Ready::none) {
-        found_.push_back({ready, entry_of(fd).key});
+        append_or_merge(found_, entry_of(fd).event, {ready, entry_of(fd).key});
       }
     }
     return found_;
@@ -152,6 +152,7 @@ class KqueuePoller final : public Poller {
     Trigger trigger = Trigger::level;
     Kind kind = Kind::socket;
     bool used = false;
+    std::size_t event = 0;  // where its last one stands: each of its filters has events of its own
   };
 
   [[noreturn]] static void fail(int error) { throw Error(from_errno(error), "making a kqueue loop"); }
@@ -168,7 +169,7 @@ class KqueuePoller final : public Poller {
   }
 
   // Always anew: a filter that exists already would keep its EV_CLEAR, and only a new one is certain to report what is ready.
-  int watch(int fd, const Entry& entry) {
+  int watch(int fd, Entry& entry) {
     std::array changes{change(fd, EVFILT_READ, EV_DELETE), change(fd, EVFILT_WRITE, EV_DELETE), Kevent{}, Kevent{}};
     std::size_t count = 2;
     const unsigned clear = entry.trigger == Trigger::edge ? EV_CLEAR : 0;
@@ -179,7 +180,7 @@ class KqueuePoller final : public Poller {
     if (watches_end_only(entry)) changes[count++] = end_only(fd, entry.kind);
     const int error = submit(std::span(changes).first(count));
     if (!lost_its_reader(error, entry)) return error;
-    broken_.push_back({Ready::writable | Ready::failure, entry.key});
+    append_or_merge(broken_, entry.event, {Ready::writable | Ready::failure, entry.key});
     return 0;
   }
 

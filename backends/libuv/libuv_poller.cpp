@@ -175,13 +175,7 @@ void LibuvPoller::on_poll(Watch& watch, int status, int events) {
 
 // libuv may call several times for one descriptor before the loop comes to look: it polls again at once after 1024 events.
 void LibuvPoller::report(Watch& watch, Ready ready) {
-  const bool again = watch.event < events_.size() && events_[watch.event].key == watch.key;
-  if (again) {
-    events_[watch.event].ready = events_[watch.event].ready | ready;
-    return;
-  }
-  watch.event = events_.size();
-  events_.push_back({ready, watch.key});
+  append_or_merge(events_, watch.event, {ready, watch.key});
   on_activity();
 }
 

@@ -5,11 +5,13 @@
 // ended then finds a key that no longer exists, also when the descriptor's number is already in use again.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 #include "twinloop/backend.h"
 
@@ -59,6 +61,17 @@ struct FdEvent {
   Ready ready = Ready::none;
   FdKey key;
 };
+
+inline void append_or_merge(std::vector<FdEvent>& events, std::size_t& place, FdEvent event) {
+  if (place < events.size() && events[place].key == event.key) {
+    events[place].ready = events[place].ready | event.ready;
+    return;
+  }
+  place = events.size();
+  events.push_back(event);
+}
+// For pollers that hear of one descriptor several times: it is told of once.  `place` is the registration's, and says where among the
+// events its last one stands.
 
 class Poller {
  public:
