@@ -6,6 +6,7 @@
 #include "twinloop/ioloop.h"
 
 namespace twinloop::detail {
+
 bool Mailbox::post(Callback callback) {
   if (on_own_thread()) return loop_ != nullptr && loop_->post_here(std::move(callback));
   std::unique_lock lock(mutex_);
