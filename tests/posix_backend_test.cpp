@@ -40,7 +40,6 @@ using namespace twinloop::testing;
 
 class CountingPoller final : public Poller {
  public:
-  explicit CountingPoller(int& wakes) noexcept : wakes_(wakes) {}
   bool edge_triggered() const noexcept override { return false; }
   bool reports_end_early() const noexcept override { return false; }
   std::error_code add(int, FdKey, Interest, Trigger) override { return {}; }
@@ -52,16 +51,27 @@ class CountingPoller final : public Poller {
     return found_;
   }
   void wake() noexcept override {
-    ++wakes_;
+    ++wakes;
     woken_ = true;
   }
   void after_fork() noexcept override {}
-  std::vector<FdEvent> next;
+
+  std::vector<FdEvent> next;  // what it will find
+  int wakes = 0;
 
  private:
   std::vector<FdEvent> found_;
-  int& wakes_;
   bool woken_ = false;
+};
+
+// A reactor over such a poller.
+struct Counted {
+  Counted() { reactor.attach(loop); }
+
+  IOLoop loop{std::make_unique<twinloop::testing::ManualBackend>()};
+  std::unique_ptr<CountingPoller> owned = std::make_unique<CountingPoller>();
+  CountingPoller& poller = *owned;
+  Reactor reactor{std::move(owned)};
 };
 
 // Counts the events that a poller reports.
@@ -218,84 +228,66 @@ TEST_CASE("an errno becomes the library's own name for it, or stays what it is")
 // ---- the reactor
 
 TEST_CASE("wakes before the loop has noticed the first cost one system call") {
-  int wakes = 0;
-  IOLoop loop(std::make_unique<twinloop::testing::ManualBackend>());
-  Reactor reactor(std::make_unique<CountingPoller>(wakes));
-  reactor.attach(loop);
-  for (int i = 0; i < 100; ++i) reactor.wake();
-  CHECK(wakes == 1);
-  reactor.wait(kNever);
-  reactor.wake();
-  CHECK(wakes == 2);
+  Counted with;
+  for (int i = 0; i < 100; ++i) with.reactor.wake();
+  CHECK(with.poller.wakes == 1);
+  with.reactor.wait(kNever);
+  with.reactor.wake();
+  CHECK(with.poller.wakes == 2);
 }
 
 TEST_CASE("an event of a registration that has ended is dropped, also when its slot is in use again") {
-  int wakes = 0;
-  auto owned = std::make_unique<CountingPoller>(wakes);
-  CountingPoller& poller = *owned;
-  IOLoop loop(std::make_unique<twinloop::testing::ManualBackend>());
-  Reactor reactor(std::move(owned));
-  reactor.attach(loop);
+  Counted with;
   Recorder first;
   Recorder second;
-  REQUIRE_FALSE(first.registration.begin(reactor, 7, first, Interest::read, Trigger::level));
+  REQUIRE_FALSE(first.registration.begin(with.reactor, 7, first, Interest::read, Trigger::level));
   const FdKey stale = first.registration.key();
   first.registration.end();
-  REQUIRE_FALSE(second.registration.begin(reactor, 7, second, Interest::read, Trigger::level));
+  REQUIRE_FALSE(second.registration.begin(with.reactor, 7, second, Interest::read, Trigger::level));
   REQUIRE(second.registration.key().slot == stale.slot);
 
-  poller.next = {{Ready::readable, stale}};
-  reactor.wait(kNever);
+  with.poller.next = {{Ready::readable, stale}};
+  with.reactor.wait(kNever);
 
   CHECK(first.heard.empty());
   CHECK(second.heard.empty());
-  CHECK(loop.stats().handlers == 0);
+  CHECK(with.loop.stats().handlers == 0);
 }
 
 TEST_CASE("a listener may end another's registration while both have events in one batch") {
-  int wakes = 0;
-  auto owned = std::make_unique<CountingPoller>(wakes);
-  CountingPoller& poller = *owned;
-  IOLoop loop(std::make_unique<twinloop::testing::ManualBackend>());
-  Reactor reactor(std::move(owned));
-  reactor.attach(loop);
+  Counted with;
   Recorder first;
   Recorder second;
-  REQUIRE_FALSE(first.registration.begin(reactor, 7, first, Interest::read, Trigger::level));
-  REQUIRE_FALSE(second.registration.begin(reactor, 8, second, Interest::read, Trigger::level));
+  REQUIRE_FALSE(first.registration.begin(with.reactor, 7, first, Interest::read, Trigger::level));
+  REQUIRE_FALSE(second.registration.begin(with.reactor, 8, second, Interest::read, Trigger::level));
   first.victim = &second;
 
-  poller.next = {{Ready::readable, first.registration.key()}, {Ready::readable, second.registration.key()}};
-  reactor.wait(kNever);
+  with.poller.next = {{Ready::readable, first.registration.key()}, {Ready::readable, second.registration.key()}};
+  with.reactor.wait(kNever);
 
   CHECK(first.heard.size() == 1);
   CHECK(second.heard.empty());
-  CHECK(loop.stats().handlers == 1);
+  CHECK(with.loop.stats().handlers == 1);
 }
 
 TEST_CASE("a wake is not taken for an event, and the next one is told to the poller again") {
-  int wakes = 0;
-  auto owned = std::make_unique<CountingPoller>(wakes);
-  CountingPoller& poller = *owned;
-  IOLoop loop(std::make_unique<twinloop::testing::ManualBackend>());
-  Reactor reactor(std::move(owned));
-  reactor.attach(loop);
+  Counted with;
   Recorder first;  // has the slot that the wake's key names
-  REQUIRE_FALSE(first.registration.begin(reactor, 7, first, Interest::read, Trigger::level));
+  REQUIRE_FALSE(first.registration.begin(with.reactor, 7, first, Interest::read, Trigger::level));
   REQUIRE(first.registration.key().slot == kWakeKey.slot);
 
-  reactor.wake();
-  reactor.wait(kNever);
+  with.reactor.wake();
+  with.reactor.wait(kNever);
   CHECK(first.heard.empty());
-  CHECK(loop.stats().handlers == 0);
+  CHECK(with.loop.stats().handlers == 0);
 
-  reactor.wake();
-  CHECK(wakes == 2);
-  poller.next = {{Ready::readable, first.registration.key()}};
-  reactor.wait(kNever);
+  with.reactor.wake();
+  CHECK(with.poller.wakes == 2);
+  with.poller.next = {{Ready::readable, first.registration.key()}};
+  with.reactor.wait(kNever);
   CHECK(first.heard.size() == 1);
-  reactor.wake();
-  CHECK(wakes == 3);
+  with.reactor.wake();
+  CHECK(with.poller.wakes == 3);
 }
 
 TEST_CASE("the same descriptor registered twice is an error") {
@@ -370,22 +362,17 @@ TEST_CASE("select finds a descriptor that was closed behind its back and tells i
 }
 
 TEST_CASE("of listeners that a level-triggered poller tells in the same order each is the first at times") {
-  int wakes = 0;
-  auto owned = std::make_unique<CountingPoller>(wakes);
-  CountingPoller& poller = *owned;
-  IOLoop loop(std::make_unique<twinloop::testing::ManualBackend>());
-  Reactor reactor(std::move(owned));
-  reactor.attach(loop);
+  Counted with;
   std::string order;
   std::array<Named, 3> listeners{Named(order, 'a'), Named(order, 'b'), Named(order, 'c')};
   std::vector<FdEvent> all;
   for (int fd = 7; Named & each : listeners) {
-    REQUIRE_FALSE(each.registration.begin(reactor, fd++, each, Interest::read, Trigger::level));
+    REQUIRE_FALSE(each.registration.begin(with.reactor, fd++, each, Interest::read, Trigger::level));
     all.push_back({Ready::readable, each.registration.key()});
   }
   for (int turn = 0; turn < 4; ++turn) {
-    poller.next = all;
-    reactor.wait(kNever);
+    with.poller.next = all;
+    with.reactor.wait(kNever);
   }
   CHECK(order ==
         "abc"

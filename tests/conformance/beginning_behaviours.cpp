@@ -71,7 +71,7 @@ Future<void> trickle(IOStream& peer, std::string beginning) {
   for (std::size_t i = 0;; ++i) {
     const Result<void> sent = co_await as_result(peer.write(beginning.substr(std::min(i, beginning.size() - 1), 1)));
     if (!sent.ok()) co_return;
-    co_await sleep_for(1ms);
+    co_await sleep_for(1ms);  // its pace
   }
 }
 
@@ -126,7 +126,7 @@ Future<void> fail_the_accepting(const Carrier& carrier, Event event) {
   Future<void> trickling;
   if (event == Event::trickles) trickling = trickle(peer, beginning_of(carrier, Side::accepts));
   co_await peer.peer_ended();
-  const TimePoint late = IOLoop::current().after(20s);
+  const TimePoint late = IOLoop::current().after(20s);  // then the log says what did happen
   while (!log.mentions("handshake") && IOLoop::current().clock() < late) co_await sleep_for(1ms);
   expect(log.mentions("failed"), "it is logged: " + log.text());
   expect(!accepted.done(), "and nobody else hears of it");
