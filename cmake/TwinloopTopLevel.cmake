@@ -15,8 +15,7 @@ if(TWINLOOP_CCACHE AND NOT EMSCRIPTEN AND NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHE
   set(CMAKE_CXX_COMPILER_LAUNCHER "${CMAKE_COMMAND}" -E env CCACHE_SLOPPINESS=pch_defines,time_macros "${TWINLOOP_CCACHE}")
 endif()
 
-# An optimizing gcc 12 would warn of the standard library's code there, as if it were ours.
-if(CMAKE_BUILD_TYPE STREQUAL "Debug")
+if(NOT EMSCRIPTEN)
   option(TWINLOOP_PRECOMPILE "Parse the headers that nearly every file includes once for each target" ON)
 endif()
 
