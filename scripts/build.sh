@@ -10,9 +10,9 @@ configure_if_needed() { # ninja configures again by itself when a CMakeLists.txt
   if [[ ! -f "build/$1/build.ninja" ]] || grep -q '^Catch2_DIR:.*NOTFOUND' "build/$1/CMakeCache.txt"; then configure "$1"; fi
 }
 
-build() { # build PRESET [TARGET]
-  if [[ ! -f "build/$1/.ninja_log" ]]; then say "building $1 ${2:-} (the first time takes a while; build/logs/build-$1.log) ..."; fi
-  logged "$LOGS/build-$1.log" cmake --build --preset "$1" ${2:+--target "$2"}
+build() { # build PRESET [TARGET...]
+  if [[ ! -f "build/$1/.ninja_log" ]]; then say "building $* (the first time takes a while; build/logs/build-$1.log) ..."; fi
+  logged "$LOGS/build-$1.log" cmake --build --preset "$1" ${2:+--target "${@:2}"}
 }
 
 setup_wasm_tests() {

@@ -18,6 +18,7 @@
 #include "backends/libuv/handle.h"
 #include "backends/posix/descriptor.h"
 #include "backends/posix/fd_transport.h"
+#include "tests/conformance/crowd.h"
 #include "tests/posix_fixtures.h"
 #include "twinloop/ioloop.h"
 #include "twinloop/libuv.h"
@@ -412,6 +413,20 @@ TEST_CASE("libuv: add_callback from eight threads wakes a hosted loop, each time
 }
 
 // ---- going
+
+TEST_CASE("libuv: eight threads may go on adding callbacks while a hosted loop closes, and each is run or destroyed") {
+  for (int round = 0; round < 10; ++round) {
+    const bool inside_a_turn = round % 2 == 0;
+    Host host;
+    IOLoop loop(hosted_by(host));
+    bool done = false;
+    loop.spawn(&sleep_then, 1h, std::ref(done));  // keeps the host running
+    Crowd crowd(loop, [&] { inside_a_turn ? loop.close() : uv_stop(&static_cast<uv_loop_t&>(host)); });
+    host.run();
+    crowd.disperse();
+    CHECK_NOTHROW(crowd.expect_each_run_or_destroyed());
+  }
+}
 
 TEST_CASE(
     "libuv: a handler that the host's own callback removes just when its descriptor is ready leaves the host to "

@@ -579,3 +579,35 @@ TEST_CASE("a signal runs its handler on the loop, and the former disposition com
   CHECK(now.sa_handler == SIG_DFL);
   CHECK_FALSE(loop.on_signal(SIGKILL, [] {}));
 }
+
+TEST_CASE("a handler that the program has put in place of a loop's stays when the loop closes") {
+  const std::string name = each_backend();
+  {
+    IOLoop loop(make(name));
+    REQUIRE(loop.on_signal(SIGUSR1, [] {}));
+    ::signal(SIGUSR1, SIG_IGN);
+  }
+  CHECK(::signal(SIGUSR1, SIG_DFL) == SIG_IGN);
+}
+
+TEST_CASE(
+    "on_signal watches a signal again whose handler the program had replaced, also for loops that watched before") {
+  const std::string name = each_backend();
+  IOLoop loop(make(name));
+  int arrived = 0;
+  REQUIRE(loop.on_signal(SIGUSR1, [&] {
+    ++arrived;
+    loop.stop();
+  }));
+  {
+    ::signal(SIGUSR1, SIG_IGN);
+    IOLoop another(make(name));
+    REQUIRE(another.on_signal(SIGUSR1, [] {}));
+  }
+  ::raise(SIGUSR1);
+  loop.call_later(std::chrono::seconds(10), [&] { loop.stop(); });
+  loop.start();
+  CHECK(arrived == 1);
+  REQUIRE(loop.on_signal(SIGUSR1, {}));
+  CHECK(::signal(SIGUSR1, SIG_DFL) == SIG_IGN);
+}

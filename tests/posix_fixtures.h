@@ -17,21 +17,22 @@ namespace twinloop::testing {
 
 inline std::vector<std::string> backend_names() {
   std::vector<std::string> names;
-  for (const detail::BackendEntry& entry : detail::builtin_backends()) names.emplace_back(entry.name);
+  for (const twinloop::detail::BackendEntry& entry : twinloop::detail::builtin_backends())
+    names.emplace_back(entry.name);
   return names;
 }
 
 inline std::string each_backend() { return GENERATE(from_range(backend_names())); }
 
 inline std::unique_ptr<Backend> make(const std::string& name) {
-  for (const detail::BackendEntry& entry : detail::builtin_backends()) {
+  for (const twinloop::detail::BackendEntry& entry : twinloop::detail::builtin_backends()) {
     if (entry.name == name) return entry.make();
   }
   throw Error(Errc::unknown_backend, name);
 }
 
-inline detail::Reactor& reactor_of(IOLoop& loop) {
-  return static_cast<detail::PosixBackend&>(loop.backend()).reactor();
+inline twinloop::detail::Reactor& reactor_of(IOLoop& loop) {
+  return static_cast<twinloop::detail::PosixBackend&>(loop.backend()).reactor();
 }
 
 template <class T>

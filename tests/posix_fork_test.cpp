@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <cstdio>
+#include <functional>
 #include <map>
 #include <string>
 #include <thread>
@@ -219,17 +220,37 @@ TEST_CASE("a child that a coroutine forks in its first run leaves the parent's l
   CHECK(status == 42);
 }
 
-TEST_CASE("a child that a handler forks may return to the loop, which ends there, with other events still to be told") {
+namespace {
+
+// That of a child forked inside the loop's turn, which returned there.
+int status_of_forked(pid_t pid, int status_of_child) {
+  if (pid == 0) ::_exit(status_of_child);
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 2;
+}
+
+Future<void> call_in_a_turn(std::function<void()> function) {
+  co_await moment();
+  function();
+}
+
+}  // namespace
+
+TEST_CASE(
+    "a child that a handler forks may return to the loop, which ends there and tells nobody of what else was found") {
   const std::string name = each_backend();
   const int status = status_of([&name] {
     IOLoop loop(make(name));
     std::vector<Descriptor> ends(2 * 40);
     pid_t pid = -1;
+    int told_in_child = 0;
     for (std::size_t i = 0; i < ends.size(); i += 2) {
       if (!make_pipe(ends[i], ends[i + 1])) return 1;
       loop.add_handler(
           ends[i + 1].get(),
           [&](int, FdEvents) {
+            told_in_child += pid == 0 ? 1 : 0;
             if (pid != -1) return;
             pid = ::fork();
             if (pid == 0) IOLoop::after_fork();
@@ -238,12 +259,36 @@ TEST_CASE("a child that a handler forks may return to the loop, which ends there
           FdEvents::write);
     }
     loop.start();
-    if (pid == 0) ::_exit(42);
-    int ended = 0;
-    ::waitpid(pid, &ended, 0);
-    return WIFEXITED(ended) ? WEXITSTATUS(ended) : 2;
+    return status_of_forked(pid, told_in_child == 0 ? 42 : 3);
   });
   CHECK(status == 42);
+}
+
+TEST_CASE(
+    "a child that a callback, a timer or a coroutine forks may return to the loop, where nothing else runs then") {
+  const std::string name = each_backend();
+  const int from = GENERATE(0, 1, 2);
+  const Reports reports;
+  const int status = status_of([&] {
+    IOLoop loop(make(name));
+    pid_t pid = -1;
+    const auto fork_and_stop = [&] {
+      pid = ::fork();
+      if (pid == 0) IOLoop::after_fork();
+      loop.stop();
+    };
+    const auto say = [&] { reports.say(pid == 0 ? 'c' : 'p'); };
+    if (from == 0) loop.add_callback(fork_and_stop);
+    if (from == 1) loop.call_at(TimePoint{}, fork_and_stop);
+    if (from == 2) loop.spawn(&call_in_a_turn, std::function<void()>(fork_and_stop));
+    loop.spawn(&call_in_a_turn, std::function<void()>(say));
+    loop.add_callback(say);
+    loop.call_at(TimePoint{}, say);
+    loop.start();
+    return status_of_forked(pid, 42);
+  });
+  CHECK(status == 42);
+  CHECK(reports.all().find('c') == std::string::npos);
 }
 
 TEST_CASE("a process that does not end when it is told to is killed") {

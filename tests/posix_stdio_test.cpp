@@ -29,7 +29,8 @@ Descriptor file_with(const std::string& text) {
 
 IOStream stdio_on(IOLoop& loop, int input, int output) {
   auto transport = std::make_unique<StdioTransport>(input, output);
-  REQUIRE_FALSE(transport->begin(reactor_of(loop)));
+  StdioClaim claim;
+  REQUIRE_FALSE(transport->begin(reactor_of(loop), claim));
   return IOStream(std::move(transport));
 }
 
@@ -76,6 +77,20 @@ TEST_CASE("an inherited pipe is read without being made nonblocking") {
   writing.reset();
   CHECK(read_as_stdin(name, reading.get()) == "pipe\n");
   CHECK((::fcntl(reading.get(), F_GETFL) & O_NONBLOCK) == 0);
+}
+
+TEST_CASE("a second stdio: at once is busy, whatever is behind it, and after the first one it is not") {
+  const std::string name = each_backend();
+  IOLoop loop(make(name));
+  const Descriptor in = open_null(O_RDONLY);
+  const Descriptor out = open_null(O_WRONLY);
+  StdioClaim claim;
+  StdioTransport first(in.get(), out.get());
+  StdioTransport second(in.get(), out.get());
+  REQUIRE_FALSE(first.begin(reactor_of(loop), claim));
+  CHECK(second.begin(reactor_of(loop), claim) == Errc::busy);
+  first.close(Errc::local);
+  CHECK_FALSE(second.begin(reactor_of(loop), claim));
 }
 
 TEST_CASE("a stdout whose reader has gone is a reset connection and raises no signal") {

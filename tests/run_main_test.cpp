@@ -111,6 +111,11 @@ Future<void> failing() {
 }
 
 int run_three(int) { return run_main(&three); }
+int run_after_another_loop(int) {
+  ::alarm(20);  // not for ever
+  IOLoop another;
+  return run_main(&three);
+}
 int run_failing(int pipe) {
   ::dup2(pipe, STDERR_FILENO);
   return run_main(&failing);
@@ -141,6 +146,12 @@ TEST_CASE("a program whose loop somebody stops is cancelled, says so and ends wi
 
 TEST_CASE("a program's status is its coroutine's") {
   Child child(&run_three);
+  const int status = child.status();
+  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 3));
+}
+
+TEST_CASE("a program's coroutine begins on its own loop, also where the thread had one before") {
+  Child child(&run_after_another_loop);
   const int status = child.status();
   CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 3));
 }

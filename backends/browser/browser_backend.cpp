@@ -1,7 +1,9 @@
 #include "backends/browser/browser_backend.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
+#include <utility>
 
 #include "backends/browser/browser_stdio.h"
 #include "backends/browser/browser_websocket.h"
@@ -10,7 +12,8 @@
 namespace twinloop::detail {
 namespace {
 
-BrowserBackend* current = nullptr;  // a module instance has one thread and one loop
+BrowserBackend* current = nullptr;  // the one that the host turns
+bool started = false;               // what the host keeps (numbers of sockets, input) outlives the first
 
 constexpr double kSlice = 4;  // milliseconds of turns in a row; then the page may paint and take input
 
@@ -24,7 +27,8 @@ Failure not_in_a_browser(const char* verb, const Url& url, const char* why) {
 }  // namespace
 
 BrowserBackend::BrowserBackend(std::unique_ptr<Network> network) : network_(std::move(network)) {
-  host::start();
+  assert(current == nullptr && "make_browser_backend() makes one at a time");
+  if (!std::exchange(started, true)) host::start();
   current = this;
 }
 
@@ -79,6 +83,10 @@ Future<std::unique_ptr<Acceptor>> BrowserNetwork::listen(Url url, const ListenOp
 }
 
 std::unique_ptr<Backend> make_browser_backend() {
+  if (current != nullptr) {
+    throw Error(Errc::busy,
+                "a page has one IOLoop, which still lives (that of run_main always does): use IOLoop::current()");
+  }
   return std::make_unique<BrowserBackend>(std::make_unique<BrowserNetwork>());
 }
 bool browser_available() noexcept { return true; }

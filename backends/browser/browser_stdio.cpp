@@ -11,7 +11,9 @@ constexpr std::size_t kMaxPiece = 64 * 1024;
 
 }  // namespace
 
-BrowserStdio::BrowserStdio() : loop_(IOLoop::current()) { host::watch_input(this); }
+BrowserStdio::BrowserStdio() : loop_(IOLoop::current()) {
+  if (!host::watch_input(this)) throw Error(Errc::busy, "connect stdio:");
+}
 
 void BrowserStdio::on_event() {
   maybe_readable_ = true;
@@ -41,7 +43,7 @@ IoResult BrowserStdio::shutdown_write() {
 void BrowserStdio::close(std::error_code) noexcept {
   unlink();
   listener_ = nullptr;
-  host::watch_input(nullptr);
+  host::leave_input(this);
 }
 
 void BrowserStdio::want(bool read, bool write) {

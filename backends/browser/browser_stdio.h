@@ -10,6 +10,8 @@ namespace twinloop::detail {
 class BrowserStdio final : public Transport, public TurnHook {
  public:
   BrowserStdio();
+  // Throws Error(busy) while another one is open.
+
   ~BrowserStdio() override { close(Errc::local); }
 
   IoResult read(Bytes into) override;
@@ -18,7 +20,6 @@ class BrowserStdio final : public Transport, public TurnHook {
   void close(std::error_code reason) noexcept override;
   void want(bool read, bool write) override;
   void set_listener(TransportListener* listener) noexcept override { listener_ = listener; }
-  bool reports_end_early() const noexcept override { return true; }
   bool close_may_lose_output() const noexcept override { return false; }
   std::string description() const override { return "stdio:"; }
 

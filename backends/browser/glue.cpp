@@ -186,7 +186,17 @@ EM_JS(void, twinloop_close_socket, (int id, int code), {
   } catch (error) {}
 });
 
-EM_JS(void, twinloop_watch_input, (void* self), { Module['twinloop']['watcher'] = self; });
+EM_JS(int, twinloop_watch_input, (void* self), {
+  var host = Module['twinloop'];
+  if (host['watcher']) return 0;
+  host['watcher'] = self;
+  return 1;
+});
+
+EM_JS(void, twinloop_leave_input, (void* self), {
+  var host = Module['twinloop'];
+  if (host['watcher'] === self) host['watcher'] = 0;
+});
 
 EM_JS(int, twinloop_read_input, (char* into, int size), {
   var host = Module['twinloop'];
@@ -322,7 +332,8 @@ int held_by_socket(int socket) { return twinloop_held_by_socket(socket); }
 int send_to_socket(int socket, const char* bytes, int size) { return twinloop_send_to_socket(socket, bytes, size); }
 int buffered_by_socket(int socket) { return twinloop_buffered_by_socket(socket); }
 void close_socket(int socket, int code) { twinloop_close_socket(socket, code); }
-void watch_input(BrowserStdio* self) { twinloop_watch_input(self); }
+bool watch_input(BrowserStdio* self) { return twinloop_watch_input(self) != 0; }
+void leave_input(BrowserStdio* self) { twinloop_leave_input(self); }
 int read_input(char* into, int size) { return twinloop_read_input(into, size); }
 bool write_output(const char* bytes, int size) { return twinloop_write_output(bytes, size) != 0; }
 bool output_busy() { return twinloop_output_busy() != 0; }

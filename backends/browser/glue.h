@@ -40,7 +40,10 @@ void close_socket(int socket, int code);
 // Forgets it; the host delivers what it buffered.
 
 enum InputStatus { kInputEnd = -1 };
-void watch_input(BrowserStdio* self);
+bool watch_input(BrowserStdio* self);
+// False while another one does.
+void leave_input(BrowserStdio* self);
+// Harmless where it is not the one.
 int read_input(char* into, int size);
 // Bytes, 0 when there are none now, or kInputEnd.
 bool write_output(const char* bytes, int size);

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "backends/posix/descriptor.h"
 #include "backends/posix/errno_code.h"
@@ -94,15 +95,22 @@ class EpollPoller final : public Poller {
   bool reports_end_early() const noexcept override { return true; }
 
   std::error_code add(int fd, FdKey key, Interest interest, Trigger trigger) override {
-    if (control(EPOLL_CTL_ADD, fd, key, interest, trigger) == 0) return {};
-    return errno == EEXIST ? make_error_code(Errc::busy) : refusal(errno);
+    const auto number = static_cast<std::size_t>(fd);
+    if (number < taken_.size() && taken_[number]) return Errc::busy;
+    if (control(EPOLL_CTL_ADD, fd, key, interest, trigger) != 0) return refusal(errno);
+    if (number >= taken_.size()) grow(fd);
+    taken_[number] = true;
+    return {};
   }
 
   std::error_code modify(int fd, FdKey key, Interest interest, Trigger trigger) override {
     return control(EPOLL_CTL_MOD, fd, key, interest, trigger) == 0 ? std::error_code() : refusal(errno);
   }
 
-  void remove(int fd) noexcept override { ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
+  void remove(int fd) noexcept override {
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+    taken_[static_cast<std::size_t>(fd)] = false;
+  }
 
   std::span<FdEvent> wait(TimePoint deadline) override {
     const auto count = static_cast<std::size_t>(std::max(wait_for_events(deadline), 0));
@@ -125,6 +133,15 @@ class EpollPoller final : public Poller {
   // Here EPERM says that the file cannot be polled, not that somebody forbids it.
   static std::error_code refusal(int error) noexcept {
     return error == EPERM ? std::error_code(EPERM, std::system_category()) : from_errno(error);
+  }
+
+  void grow(int fd) {
+    try {
+      taken_.resize(std::max(static_cast<std::size_t>(fd) + 1, 2 * taken_.size()));
+    } catch (...) {
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+      throw;
+    }
   }
 
   int control(int operation, int fd, FdKey key, Interest interest, Trigger trigger) noexcept {
@@ -153,6 +170,9 @@ class EpollPoller final : public Poller {
 
   Descriptor epoll_;
   Descriptor wake_;
+  // By descriptor.  The kernel forgets one that was closed behind our back, and would take its number for somebody else, whom a late
+  // remove() then takes away.
+  std::vector<bool> taken_;
   bool precise_ = true;  // false where epoll_pwait2 is missing (before 5.11) or forbidden (old sandboxes)
   std::array<epoll_event, kSameEvents ? 0 : kBatch> events_;
   alignas(64) std::array<FdEvent, kBatch> found_;

@@ -127,8 +127,8 @@ class KqueuePoller final : public Poller {
       const Kevent& event = events_[static_cast<std::size_t>(i)];
       const int fd = static_cast<int>(event.ident);
       if (fd == wake_.fd()) {
-        wake_.drain();
         found_.push_back({Ready::none, kWakeKey});
+        wake_.drain();
       } else if (const Ready ready = to_ready(event, entry_of(fd)); ready != Ready::none) {
         append_or_merge(found_, entry_of(fd).event, {ready, entry_of(fd).key});
       }

@@ -182,7 +182,8 @@ void LibuvPoller::report(Watch& watch, Ready ready) {
 std::span<FdEvent> LibuvPoller::take_events() {
   found_.swap(events_);
   events_.clear();
-  if (std::exchange(woken_, false)) found_.push_back({Ready::none, kWakeKey});
+  if (woken_) found_.push_back({Ready::none, kWakeKey});
+  woken_ = false;
   return found_;
 }
 

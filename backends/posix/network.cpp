@@ -16,7 +16,6 @@
 #include "backends/posix/fd_transport.h"
 #include "backends/posix/pipe_pair_transport.h"
 #include "backends/posix/socket.h"
-#include "backends/posix/stdio_transport.h"
 #include "twinloop/ioloop.h"
 #include "twinloop/net.h"
 #include "twinloop/timing.h"
@@ -101,8 +100,9 @@ int number_in(const std::string& what, std::string_view text) {
   throw Error(Errc::invalid_url, what + ": write fd:NUMBER, or to connect two pipes fd:NUMBER,NUMBER");
 }
 
-// From here on it is ours, and will be closed.
-Descriptor take_over(const std::string& what, int fd) {
+// From here on it is ours, and will be closed: not what belongs to a handler or a stream.
+Descriptor take_over(const std::string& what, int fd, Reactor& reactor) {
+  if (reactor.watches(fd)) throw_error(Errc::busy, what);
   const int flags = ::fcntl(fd, F_GETFL);
   if (::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
     throw_error(from_errno(errno), what);
@@ -110,8 +110,8 @@ Descriptor take_over(const std::string& what, int fd) {
   return Descriptor(fd);
 }
 
-Descriptor adopt_socket(const std::string& what, int fd) {
-  if (socket_option(fd, SO_TYPE) == SOCK_STREAM) return take_over(what, fd);
+Descriptor adopt_socket(const std::string& what, int fd, Reactor& reactor) {
+  if (socket_option(fd, SO_TYPE) == SOCK_STREAM) return take_over(what, fd, reactor);
   throw Error(Errc::bad_descriptor, what + ": it is no open stream socket" + (is_pipe(fd) ? ", but a pipe" : ""));
 }
 
@@ -126,7 +126,7 @@ PipeTransport::End end_of_pipe(const std::string& what, int fd) {
 std::unique_ptr<Transport> adopt_pipe(const std::string& what, int fd, Reactor& reactor) {
   const PipeTransport::End end = end_of_pipe(what, fd);
   ignore_sigpipe();
-  Result<std::unique_ptr<Transport>> transport = PipeTransport::make(reactor, take_over(what, fd), end);
+  Result<std::unique_ptr<Transport>> transport = PipeTransport::make(reactor, take_over(what, fd, reactor), end);
   if (!transport.ok()) throw_error(transport.error(), what);
   return std::move(*transport);
 }
@@ -191,7 +191,7 @@ std::string_view PosixNetwork::alternatives() const noexcept {
 }
 
 Future<std::unique_ptr<Transport>> PosixNetwork::connect(Url url, const ConnectOptions& options) {
-  if (url.scheme == "stdio") return connect_stdio(reactor_);
+  if (url.scheme == "stdio") return connect_stdio(reactor_, stdio_);
   if (url.scheme == "unix") return connect_unix(*this, std::move(url));
   if (url.scheme == "fd") return Future<std::unique_ptr<Transport>>::ready(adopt_stream(url));
   return connect_tcp(*this, std::move(url), options);
@@ -249,7 +249,7 @@ std::unique_ptr<Transport> PosixNetwork::adopt_stream(const Url& url) {
   }
   const int fd = number_in(what, url.path);
   if (is_pipe(fd)) return adopt_pipe(what, fd, reactor_);
-  Descriptor socket = adopt_socket(what, fd);
+  Descriptor socket = adopt_socket(what, fd, reactor_);
   if (Address::of_peer(socket.get()).family() == AF_UNSPEC) {
     throw Error(Errc::bad_descriptor, what + ": it is not connected; a listening one goes to listen()");
   }
@@ -275,7 +275,7 @@ std::unique_ptr<Acceptor> PosixNetwork::listen_unix(Url url, const ListenOptions
 
 std::unique_ptr<Acceptor> PosixNetwork::adopt_listener(const Url& url) {
   const std::string what = "listen " + url.to_string();
-  Descriptor socket = adopt_socket(what, number_in(what, url.path));
+  Descriptor socket = adopt_socket(what, number_in(what, url.path), reactor_);
   if (socket_option(socket.get(), SO_ACCEPTCONN) != 1) {
     throw Error(Errc::bad_descriptor, what + ": it does not listen; a connected one goes to connect()");
   }

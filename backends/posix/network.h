@@ -4,6 +4,7 @@
 
 #include "backends/posix/reactor.h"
 #include "backends/posix/resolver.h"
+#include "backends/posix/stdio_transport.h"
 #include "twinloop/backend.h"
 
 namespace twinloop::detail {
@@ -35,6 +36,7 @@ class PosixNetwork final : public Network {
 
   IOLoop& loop_;
   Reactor& reactor_;
+  StdioClaim stdio_;
 };
 
 }  // namespace twinloop::detail

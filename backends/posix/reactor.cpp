@@ -54,18 +54,21 @@ void Reactor::wait(TimePoint deadline) {
   if (!edge_triggered_) let_another_be_first(events);
   loop_->count_handlers(std::ssize(events));
   telling_ = true;
+  untold_ = events.size();
   if (loop_->observers().any())
-    tell<true>(events);
+    tell<true>(events.data());
   else
-    tell<false>(events);
+    tell<false>(events.data());
   telling_ = false;
 }
 
 // What an event wakes runs while what was read is in the cache, and before the next stream needs memory for its own.
 template <bool observed>
-void Reactor::tell(std::span<const FdEvent> events) {
+void Reactor::tell(const FdEvent* next) {
   Scheduler& scheduler = Scheduler::current();
-  for (const FdEvent& event : events) {
+  while (untold_ > 0) {
+    --untold_;
+    const FdEvent& event = *next++;
     const Slot& told = slot(event.key.slot);
     if (told.generation != event.key.generation) [[unlikely]] {
       if (event.key == kWakeKey) woken_.exchange(false, std::memory_order_acq_rel);
@@ -148,6 +151,14 @@ void Reactor::remove(FdKey key) noexcept {
   ended.listener = nullptr;
   --live_;
   give_back(key.slot);
+}
+
+bool Reactor::watches(int fd) const noexcept {
+  for (std::uint32_t index = 0; index < chunks_.size() * kChunk; ++index) {
+    const Slot& each = slot(index);
+    if (each.listener != nullptr && each.number == static_cast<std::uint32_t>(fd)) return true;
+  }
+  return false;
 }
 
 std::uint32_t Reactor::take_slot() {

@@ -54,7 +54,11 @@ class Reactor : private TurnHook {
   void wake() noexcept;
   // From any thread and from signal handlers.  Wakes that come before the loop has noticed the first cost nothing.
 
-  void after_fork() noexcept { poller_->after_fork(); }
+  void after_fork() noexcept {
+    poller_->after_fork();
+    untold_ = 0;
+  }
+  // In the child.  What the parent was about to be told is told to it alone.
 
   std::error_code add(int fd, FdListener& listener, Interest interest, Trigger trigger, FdKey& key);
   std::error_code modify(FdKey key, Interest interest);
@@ -71,6 +75,9 @@ class Reactor : private TurnHook {
     return found.listener != nullptr && found.generation == key.generation;
   }
   // False once the registration has ended: how a listener finds out whether it survived a call it made.
+
+  bool watches(int fd) const noexcept;
+  // Whether there is a registration for that descriptor.  Looks through all of them.
 
   std::size_t size() const noexcept { return live_; }
 
@@ -93,7 +100,7 @@ class Reactor : private TurnHook {
   std::uint32_t take_slot();
   void give_back(std::uint32_t index) noexcept;
   template <bool observed>
-  void tell(std::span<const FdEvent> events);
+  void tell(const FdEvent* next);
   void let_another_be_first(std::span<FdEvent> events) noexcept;
 
   std::unique_ptr<Poller> poller_;
@@ -104,6 +111,7 @@ class Reactor : private TurnHook {
   std::size_t live_ = 0;
   std::size_t turns_ = 0;  // in which there were several
   std::vector<FdKey> reminders_;
+  std::size_t untold_ = 0;  // of the events that are being told
   bool telling_ = false;
   std::atomic<bool> woken_ = false;
 };

@@ -26,15 +26,10 @@ namespace {
 
 constexpr int kSignals = 64;
 
-struct Watched {
-  unsigned loops = 0;
-  struct sigaction former;
-};
-
 std::atomic<SignalWatch::Receiver*> receivers = nullptr;
 std::atomic<unsigned> handlers_running = 0;
 constinit ProcessLock registry;
-std::array<Watched, kSignals + 1> watched;  // guarded by registry
+std::array<struct sigaction, kSignals + 1> former;  // guarded by registry
 
 std::uint64_t bit(int number) noexcept { return std::uint64_t{1} << (number - 1); }
 
@@ -51,26 +46,40 @@ extern "C" void twinloop_on_signal(int number) {
   errno = saved;
 }
 
-// What it did before is known before anything changes: a fork may come at any time.
+bool is_ours(const struct sigaction& action) noexcept { return action.sa_handler == &twinloop_on_signal; }
+
+bool is_wanted(int number) noexcept {
+  for (auto* each = receivers.load(); each != nullptr; each = each->next) {
+    if ((each->wanted.load() & bit(number)) != 0) return true;
+  }
+  return false;
+}
+
+// Also where somebody has put a handler of their own in place of ours.  What it did before is known before anything changes: a fork
+// may come at any time.
 bool begin_watching(int number) {
   const std::lock_guard lock(registry);
-  Watched& entry = watched[static_cast<std::size_t>(number)];
-  if (entry.loops == 0) {
-    if (::sigaction(number, nullptr, &entry.former) != 0) return false;
-    struct sigaction action{};
-    action.sa_handler = &twinloop_on_signal;
-    action.sa_flags = SA_RESTART;
-    sigemptyset(&action.sa_mask);  // unqualified: a macro on some systems
-    if (::sigaction(number, &action, nullptr) != 0) return false;
-  }
-  ++entry.loops;
-  return true;
+  struct sigaction present{};
+  if (::sigaction(number, nullptr, &present) != 0) return false;
+  if (is_ours(present)) return true;
+  former[static_cast<std::size_t>(number)] = present;
+  struct sigaction action{};
+  action.sa_handler = &twinloop_on_signal;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);  // unqualified: a macro on some systems
+  return ::sigaction(number, &action, nullptr) == 0;
+}
+
+// A handler that somebody has put in place of ours stays.
+void restore(int number) noexcept {
+  struct sigaction present{};
+  if (::sigaction(number, nullptr, &present) != 0 || !is_ours(present)) return;
+  ::sigaction(number, &former[static_cast<std::size_t>(number)], nullptr);
 }
 
 void end_watching(int number) noexcept {
   const std::lock_guard lock(registry);
-  Watched& entry = watched[static_cast<std::size_t>(number)];
-  if (--entry.loops == 0) ::sigaction(number, &entry.former, nullptr);
+  if (!is_wanted(number)) restore(number);
 }
 
 SignalWatch::Receiver* take_receiver(Reactor& reactor) {
@@ -96,11 +105,6 @@ void give_back(SignalWatch::Receiver& receiver) noexcept {
   receiver.taken = false;
 }
 
-bool is_watched(int number) noexcept {
-  struct sigaction action{};
-  return ::sigaction(number, nullptr, &action) == 0 && action.sa_handler == &twinloop_on_signal;
-}
-
 }  // namespace
 
 void SignalWatch::end() noexcept {
@@ -120,18 +124,13 @@ void SignalWatch::after_fork() noexcept {
     each->arrived.store(0);
     each->taken = false;
   }
-  for (int number = 1; number <= kSignals; ++number) {
-    Watched& entry = watched[static_cast<std::size_t>(number)];
-    entry.loops = 0;
-    if (is_watched(number)) ::sigaction(number, &entry.former, nullptr);
-  }
+  for (int number = 1; number <= kSignals; ++number) restore(number);
 }
 
 bool SignalWatch::set(int number, Function<void()> handler) {
   if (number < 1 || number > kSignals) return false;
-  const bool known = handlers_.contains(number);
   if (!handler) {
-    if (!known) return true;
+    if (!handlers_.contains(number)) return true;
     receiver_->wanted.fetch_and(~bit(number));
     end_watching(number);
     handlers_.erase(number);
@@ -139,7 +138,6 @@ bool SignalWatch::set(int number, Function<void()> handler) {
   }
   if (receiver_ == nullptr) receiver_ = take_receiver(reactor_);
   handlers_[number] = std::make_shared<Function<void()>>(std::move(handler));
-  if (known) return true;
   receiver_->wanted.fetch_or(bit(number));
   if (begin_watching(number)) return true;
   receiver_->wanted.fetch_and(~bit(number));

@@ -22,8 +22,8 @@ class SignalWatch {
   SignalWatch& operator=(const SignalWatch&) = delete;
 
   bool set(int number, Function<void()> handler);
-  // Replaces the handler; an empty one gives the signal back what it did before, unless another loop watches it too.  False for
-  // what is no signal or cannot be caught.
+  // Replaces the handler, of the process too; an empty one gives the signal back what it did before, unless another loop watches it
+  // too or somebody else has changed it since.  False for what is no signal or cannot be caught.
 
   void dispatch() {
     if (receiver_ != nullptr) run_arrived();

@@ -27,19 +27,22 @@ bool is_ready(int fd, short events) noexcept {
 
 }  // namespace
 
-Future<std::unique_ptr<Transport>> connect_stdio(Reactor& reactor) {
+Future<std::unique_ptr<Transport>> connect_stdio(Reactor& reactor, StdioClaim& claim) {
   auto transport = std::make_unique<StdioTransport>();
-  if (const std::error_code error = transport->begin(reactor)) {
+  if (const std::error_code error = transport->begin(reactor, claim)) {
     return Future<std::unique_ptr<Transport>>::failed(std::make_exception_ptr(Error(error, "connect stdio:")));
   }
   return Future<std::unique_ptr<Transport>>::ready(std::move(transport));
 }
 
-std::error_code StdioTransport::begin(Reactor& reactor) {
+// What cannot be polled is refused to nobody by the poller: hence the claim.
+std::error_code StdioTransport::begin(Reactor& reactor, StdioClaim& claim) {
+  if (!claim.expired()) return Errc::busy;
   ignore_sigpipe();
   if (const std::error_code error = input_.begin(reactor)) return error;
   if (const std::error_code error = output_.begin(reactor)) return error;
   reactor_ = &reactor;
+  claim = claimed_ = std::make_shared<char>();
   return {};
 }
 
@@ -142,6 +145,7 @@ void StdioTransport::close(std::error_code) noexcept {
   unlink();
   input_.end();
   output_.end();
+  claimed_.reset();
   listener_ = nullptr;
   reactor_ = nullptr;
 }

@@ -14,15 +14,18 @@
 
 namespace twinloop::detail {
 
-Future<std::unique_ptr<Transport>> connect_stdio(Reactor& reactor);
-// Fails with busy while another one exists.
+// Who has stdin and stdout on a loop.  It expires when they are closed.
+using StdioClaim = std::weak_ptr<void>;
+
+Future<std::unique_ptr<Transport>> connect_stdio(Reactor& reactor, StdioClaim& claim);
+// Fails with busy while another one is open on that loop.
 
 class StdioTransport final : public Transport, private TurnHook {
  public:
   explicit StdioTransport(int input = 0, int output = 1) noexcept : input_(*this, input), output_(*this, output) {}
   ~StdioTransport() override { close(Errc::local); }
 
-  std::error_code begin(Reactor& reactor);
+  std::error_code begin(Reactor& reactor, StdioClaim& claim);
 
   IoResult read(Bytes into) override;
   IoResult write(std::span<const ConstBytes> pieces) override;
@@ -66,6 +69,7 @@ class StdioTransport final : public Transport, private TurnHook {
   IoResult fail(int error) noexcept;
 
   Reactor* reactor_ = nullptr;  // null when closed
+  std::shared_ptr<void> claimed_;
   TransportListener* listener_ = nullptr;
   Side input_;
   Side output_;

@@ -79,8 +79,8 @@ class SelectPoller final : public Poller {
     if (count <= 0) return found_;
     collect(readable, writable, count);
     if (FD_ISSET(wake_.fd(), &readable)) {
-      wake_.drain();
       found_.push_back({Ready::none, kWakeKey});
+      wake_.drain();
     }
     return found_;
   }

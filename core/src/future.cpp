@@ -96,6 +96,12 @@ void Scheduler::begin_turn(detail::Observers* observers) noexcept {
   ready_.append(deferred_);
   last_resumption_ = resumptions_ + kResumptionsPerTurn;
   turn_ends_ = 0;
+  in_turn_ = true;
+}
+
+void Scheduler::forget_all() noexcept {
+  ready_.clear();
+  deferred_.clear();
 }
 
 bool Scheduler::over_budget() noexcept {

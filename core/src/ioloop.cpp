@@ -16,6 +16,7 @@ namespace {
 
 constexpr unsigned kPollsSkipped = 16;
 constexpr Duration kPollsSkippedFor = std::chrono::microseconds(100);
+constexpr unsigned kClosingRounds = 1000;
 
 thread_local IOLoop* current_loop = nullptr;
 
@@ -47,16 +48,31 @@ std::unique_ptr<Backend> make_configured_backend() {
   return find_backend(variable != nullptr ? variable : "").make();
 }
 
-// True while it lives, whatever is thrown.
-class Running {
+// The loop that instance() made for this thread, if any.
+std::unique_ptr<IOLoop>& own_loop() {
+  Scheduler::current();  // first, so that it outlives the loop
+  static thread_local std::unique_ptr<IOLoop> own;
+  return own;
+}
+
+// A turn, whatever is thrown in it.
+class Turn {
  public:
-  explicit Running(bool& flag) noexcept : flag_(flag) { flag_ = true; }
-  Running(const Running&) = delete;
-  Running& operator=(const Running&) = delete;
-  ~Running() { flag_ = false; }
+  Turn(bool& in_turn, Scheduler& scheduler, detail::Observers& observers) noexcept
+      : in_turn_(in_turn), scheduler_(scheduler) {
+    in_turn_ = true;
+    scheduler_.begin_turn(observers.any() ? &observers : nullptr);
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  ~Turn() {
+    in_turn_ = false;
+    scheduler_.end_turn();
+  }
 
  private:
-  bool& flag_;
+  bool& in_turn_;
+  Scheduler& scheduler_;
 };
 
 // Makes a loop the thread's current one while it lives.
@@ -102,7 +118,8 @@ IOLoop::IOLoop(std::unique_ptr<Backend> backend)
 }
 
 IOLoop::~IOLoop() {
-  assert(!in_turn_ && !starting_ && "a loop may not be destroyed from inside its turn, or by what it is starting");
+  assert(!in_turn_ && starting_ == nullptr &&
+         "a loop may not be destroyed from inside its turn, or by what it is starting");
   close();
   if (current_loop == this) current_loop = nullptr;
 }
@@ -116,9 +133,9 @@ IOLoop* IOLoop::current_or_null() noexcept { return current_loop; }
 
 IOLoop& IOLoop::instance() {
   if (current_loop != nullptr) return *current_loop;
-  Scheduler::current();  // first, so that it outlives the loop
-  static thread_local std::unique_ptr<IOLoop> own;
-  own = std::make_unique<IOLoop>();
+  std::unique_ptr<IOLoop>& own = own_loop();
+  if (own == nullptr || own->closed_) own = std::make_unique<IOLoop>();
+  own->make_current();
   return *own;
 }
 
@@ -146,13 +163,20 @@ TimePoint IOLoop::after(Duration delay) const noexcept { return later(clock(), d
 
 // ---- running
 
+void IOLoop::check_that_it_can_turn(std::string_view call) const {
+  if (!mailbox_->on_own_thread())
+    throw Error(Errc::not_supported, std::string(call) + ": another thread made this loop");
+  if (closed()) throw Error(Errc::loop_closed, call);
+  if (scheduler_->in_turn()) throw Error(Errc::busy, std::string(call) + ": this thread is inside the turn of a loop");
+}
+
 IOLoop::Run::Run(IOLoop& loop) : loop_(loop) {
-  if (loop.closed_) throw Error(Errc::loop_closed, "start and run_sync");
+  loop.check_that_it_can_turn("start and run_sync");
   if (loop.backend_->hosted()) {
     throw Error(Errc::not_supported,
                 "start and run_sync: the host runs this loop; use run_main, or spawn on this loop");
   }
-  if (loop.running_ || loop.in_turn_) throw Error(Errc::busy, "start and run_sync: this loop is already running");
+  if (loop.running_) throw Error(Errc::busy, "start and run_sync: this loop is already running");
   loop.running_ = true;
   former_ = std::exchange(current_loop, &loop);
 }
@@ -183,7 +207,10 @@ void IOLoop::stop() noexcept {
 }
 
 void IOLoop::wind_down(Duration limit) {
-  while (!tasks_.empty()) delete &tasks_.back();
+  if (closed()) return;
+  check_that_it_can_turn("wind_down");
+  if (backend_->hosted()) throw Error(Errc::not_supported, "wind_down: the host runs this loop");
+  end_tasks();
   bool late = false;
   Timeout timeout = call_later(limit, [this, &late] {
     late = true;
@@ -205,6 +232,7 @@ void IOLoop::run_until(FutureBase& future) {
 
 TimePoint IOLoop::turn() {
   if (closed_) return kNever;
+  check_that_it_can_turn("turn");
   const Current current(*this);
   looked_ = clock();
   turn_once(false);
@@ -217,23 +245,28 @@ TimePoint IOLoop::turn() {
 void IOLoop::turn_once(bool may_sleep) {
   if (closed_) return;
   assert(!in_turn_ && "a turn inside a turn");
-  Scheduler& scheduler = *scheduler_;
   {
-    const Running in_turn(in_turn_);
+    const Turn turn(in_turn_, *scheduler_, observers_);
     look();
     now_ = looked_;
     timers_.settle(now_);
     ++counts_.turns;
-    scheduler.begin_turn(observers_.any() ? &observers_ : nullptr);
-    if (scheduler.has_ready()) scheduler.drain();
+    run_ready();
     if (!callbacks_.empty() || mailbox_->waiting()) run_callbacks();
     if (timers_.earliest() <= now_) run_timers();
+    turn_began_ = now_;
     if (!flushes_.empty()) run_hooks(flushes_);
     poll(may_sleep);
     if (!hooks_.empty()) run_hooks(hooks_);
-    if (scheduler.has_ready()) scheduler.drain();
+    run_ready();
   }
   if (closing_) close_now();
+}
+
+void IOLoop::run_ready() {
+  if (!scheduler_->has_ready()) return;
+  begin_step();
+  scheduler_->drain();
 }
 
 // Reads the clock, and sees how long the steps since the last look have taken.
@@ -243,13 +276,16 @@ void IOLoop::look() noexcept {
   looked_ = seen;
 }
 
+// Of a loop that closes nothing runs any more; in a forked child, to which it does not belong, it is not even dropped.
 void IOLoop::run_callbacks() {
+  if (closing_) return;
   mailbox_->take(callbacks_);
   running_callbacks_.swap(callbacks_);
   for (detail::Callback& callback : running_callbacks_) {
     if (closing_) break;
     ++counts_.callbacks;
     run_step(StepKind::callback, callback.origin, callback.run);
+    if (closed_) return;
     callback.run.reset();
   }
   running_callbacks_.clear();
@@ -261,7 +297,7 @@ void IOLoop::run_timers() {
     detail::Timer* timer = timers_.pop_due(now_);
     if (timer == nullptr) return;
     ++counts_.timers;
-    counts_.lag = std::max(counts_.lag, now_ - due);
+    if (due > turn_began_) counts_.lag = std::max(counts_.lag, now_ - due);  // others were due when they were asked for
     run_step(StepKind::timer, timer->origin(), [timer] { timer->fire(); });
   }
 }
@@ -270,6 +306,7 @@ void IOLoop::run_hooks(detail::List<detail::TurnHook>& hooks) {
   detail::List<detail::TurnHook> batch;
   batch.append(hooks);
   while (detail::TurnHook* hook = batch.pop_front()) {
+    begin_step();
     try {
       hook->on_turn();
     } catch (...) {
@@ -280,7 +317,8 @@ void IOLoop::run_hooks(detail::List<detail::TurnHook>& hooks) {
 
 // With work waiting a poll only looks, and a short run of such turns may leave it out: a hop costs no system call.
 void IOLoop::poll(bool may_sleep) {
-  const bool sleeps = may_sleep && !work_waits() && !closing_ && !mailbox_->stopping();
+  if (closing_) return;
+  const bool sleeps = may_sleep && !work_waits() && !mailbox_->stopping();
   if (!sleeps && polls_skipped_ < kPollsSkipped && now_ - last_poll_ < kPollsSkippedFor && !backend_->hosted()) {
     ++polls_skipped_;
     return;
@@ -311,6 +349,7 @@ TimePoint IOLoop::next_deadline() noexcept {
 bool IOLoop::asks_for_turns() const noexcept { return !in_turn_ && !closed_ && backend_->hosted(); }
 
 void IOLoop::arrange_turn() {
+  assert(mailbox_->on_own_thread() && "from other threads: add_callback, spawn_callback, stop, remote()");
   if (asks_for_turns()) request_turn(work_waits() ? kAlready : next_deadline());
 }
 
@@ -354,15 +393,18 @@ void IOLoop::spawn(Future<void> work) {
 }
 
 void IOLoop::adopt(detail::Task* task, detail::Function<Future<void>()> start) {
+  assert(mailbox_->on_own_thread() && "from other threads: spawn_callback");
   if (closed()) {
     delete task;
     return;
   }
   tasks_.push_back(*task);
-  const bool outermost = !std::exchange(starting_, true);
+  Start first{task, starting_};
+  starting_ = &first;
   task->run(start);
-  if (outermost) starting_ = false;
-  if (closing_ && !starting_ && !in_turn_) return close_now();
+  starting_ = first.outer;
+  if (first.task == nullptr) delete task;
+  if (closing_ && starting_ == nullptr && !in_turn_) return close_now();
   if (asks_for_turns()) request_turn(kAlready);  // also when it only waits: has_spawned() is looked at after turns
 }
 
@@ -370,10 +412,10 @@ void IOLoop::cancel_tasks(const void* group) noexcept {
   detail::List<detail::Task> others;
   while (!tasks_.empty()) {
     detail::Task& task = tasks_.front();
-    task.unlink();
     if (task.group() == group) {
-      delete &task;
+      end_task(task);
     } else {
+      task.unlink();
       others.push_back(task);
     }
   }
@@ -390,6 +432,7 @@ Executor& IOLoop::executor() {
 // ---- descriptors and signals
 
 FdWatcher& IOLoop::fd_watcher(int fd, std::string_view what) {
+  assert(mailbox_->on_own_thread() && "descriptors are watched from the loop's own thread");
   const auto call = [&] { return std::string(what) + "(" + std::to_string(fd) + ")"; };
   if (closed()) throw Error(Errc::loop_closed, call());
   if (FdWatcher* watcher = backend_->fd_watcher()) return *watcher;
@@ -439,30 +482,62 @@ void IOLoop::close(bool all_fds) noexcept {
   if (closed_) return;
   closing_ = true;
   close_fds_ = close_fds_ || all_fds;
-  if (!in_turn_ && !starting_) close_now();
+  if (!in_turn_ && starting_ == nullptr) close_now();
 }
 
 void IOLoop::close_now() noexcept {
   if (closed_) return;  // abandoned, by a forked child
   const Current current(*this);
-  while (!tasks_.empty()) delete &tasks_.back();
+  in_turn_ = true;  // whatever ends now may ask to close, too
+  end_tasks();
   while (detail::CloseHook* hook = closers_.pop_front()) hook->on_loop_close();
   hooks_.clear();
   flushes_.clear();
   callbacks_.clear();
   timers_.settle(now_);
   while (detail::Timer* timer = timers_.pop()) timer->expire();
-  Scheduler::current().begin_turn(nullptr);
-  Scheduler::current().drain();
+  resume_failed();
   mailbox_->close();
   closed_ = true;
   if (FdWatcher* watcher = backend_->fd_watcher(); watcher != nullptr && close_fds_) watcher->close_descriptors();
   backend_.reset();
+  in_turn_ = false;
+}
+
+// Newest first.  What ends may close the loop, which ends the rest.
+void IOLoop::end_tasks() noexcept {
+  while (!tasks_.empty()) end_task(tasks_.back());
+}
+
+// One that is in its first run is deleted when it comes back from it.
+void IOLoop::end_task(detail::Task& task) noexcept {
+  task.unlink();
+  for (Start* start = starting_; start != nullptr; start = start->outer) {
+    if (start->task == &task) {
+      start->task = nullptr;
+      return;
+    }
+  }
+  delete &task;
+}
+
+// Those that waited for what the loop has failed, all of them; one that never waits for anything cannot hold it up for ever.  Where
+// another loop of this thread closes this one, its turn resumes them.
+void IOLoop::resume_failed() noexcept {
+  Scheduler& scheduler = Scheduler::current();
+  if (scheduler.in_turn()) return;
+  for (unsigned round = 0; !scheduler.idle() && round < kClosingRounds; ++round) {
+    scheduler.begin_turn(nullptr);
+    scheduler.drain();
+  }
+  scheduler.end_turn();
 }
 
 void IOLoop::after_fork() noexcept {
+  if (IOLoop* own = own_loop().release()) own->abandon();
   if (current_loop != nullptr) current_loop->abandon();
   current_loop = nullptr;
+  Scheduler::current().forget_all();
   detail::current_scheduler = nullptr;
   detail::process_generation.fetch_add(1, std::memory_order_relaxed);
   detail::pool_after_fork();
@@ -470,9 +545,12 @@ void IOLoop::after_fork() noexcept {
   detail::platform_after_fork();
 }
 
-// What the parent's loop holds are copies: to destroy them properly would end the parent's connections.
+// What the parent's loop holds are copies: to destroy them properly would end the parent's connections.  A turn under way ends.
 void IOLoop::abandon() noexcept {
+  if (closed_) return;
   closing_ = closed_ = true;
+  hooks_.clear();
+  flushes_.clear();
   backend_->after_fork();
   [[maybe_unused]] const auto* backend = backend_.release();
 }

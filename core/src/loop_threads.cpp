@@ -17,6 +17,9 @@
 namespace twinloop {
 namespace {
 
+constexpr Duration kAfterEnd = std::chrono::seconds(5);      // what was written is still delivered
+constexpr Duration kAfterFailure = std::chrono::seconds(1);  // somebody waits for this thread to go
+
 using Stop = Promise<void>;
 
 std::unique_ptr<IOLoop> make_loop(std::string_view backend) {
@@ -116,14 +119,25 @@ struct Home {
   }
 };
 
+Result<void> run_work(IOLoop& loop, Crew& crew, unsigned index) noexcept {
+  try {
+    const auto stop = std::make_shared<Stop>();
+    Future<void> stopping = stop->get_future();
+    if (crew.join(index, loop.remote(), stop)) {
+      loop.run_sync([&] { return crew.begin(index, std::move(stopping)); });
+    }
+    return Unit();
+  } catch (...) {
+    return Failure(std::current_exception());
+  }
+}
+
 Result<void> run_loop(Crew& crew, const std::string& backend, unsigned index) noexcept {
   try {
     const std::unique_ptr<IOLoop> loop = make_loop(backend);
-    const auto stop = std::make_shared<Stop>();
-    Future<void> stopping = stop->get_future();
-    if (!crew.join(index, loop->remote(), stop)) return Unit();
-    loop->run_sync([&] { return crew.begin(index, std::move(stopping)); });
-    return Unit();
+    Result<void> result = run_work(*loop, crew, index);
+    loop->wind_down(result.ok() ? kAfterEnd : kAfterFailure);
+    return result;
   } catch (...) {
     return Failure(std::current_exception());
   }

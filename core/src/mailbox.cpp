@@ -39,9 +39,9 @@ bool Mailbox::closed() noexcept {
 void Mailbox::take(std::vector<Callback>& into) {
   if (!waiting()) return;
   const std::lock_guard lock(mutex_);
-  waiting_.store(false, std::memory_order_relaxed);
   into.insert(into.end(), std::make_move_iterator(callbacks_.begin()), std::make_move_iterator(callbacks_.end()));
   callbacks_.clear();
+  waiting_.store(false, std::memory_order_relaxed);
 }
 
 // What is dropped may post again when it is destroyed, so that happens without the lock.

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <vector>
+#include <utility>
 
 #include "twinloop/detail/handoff.h"
 #include "twinloop/ioloop.h"
@@ -134,39 +134,46 @@ class PairEnd final : public Transport, public TurnHook {
   bool want_write_ = false;
 };
 
+// A list with nothing to destroy: the loop that instance() makes, and acceptors in it, go after most other objects of their thread.
 class PairAcceptor;
-thread_local std::vector<PairAcceptor*> acceptors;
+constinit thread_local PairAcceptor* first_acceptor = nullptr;
 
 class PairAcceptor final : public Acceptor {
  public:
-  explicit PairAcceptor(Url url) : url_(std::move(url)) { acceptors.push_back(this); }
+  explicit PairAcceptor(Url url) : url_(std::move(url)) { next_ = std::exchange(first_acceptor, this); }
   ~PairAcceptor() override { close(); }
 
   Future<std::unique_ptr<Transport>> accept() override { return incoming_.take(); }
   Url url() const override { return url_; }
   void close() noexcept override {
-    std::erase(acceptors, this);
+    unlist();
     incoming_.clear();
     incoming_.close(Errc::local);
   }
   void put(std::unique_ptr<Transport> transport) { incoming_.put(std::move(transport)); }
-  const std::string& name() const noexcept { return url_.path; }
+
+  static PairAcceptor* find(std::string_view name) noexcept {
+    PairAcceptor* each = first_acceptor;
+    while (each != nullptr && each->url_.path != name) each = each->next_;
+    return each;
+  }
 
  private:
+  void unlist() noexcept {
+    PairAcceptor** each = &first_acceptor;
+    while (*each != nullptr && *each != this) each = &(*each)->next_;
+    if (*each == this) *each = next_;
+  }
+
   Url url_;
+  PairAcceptor* next_ = nullptr;
   Handoff<std::unique_ptr<Transport>> incoming_;
 };
-
-PairAcceptor* find_acceptor(const std::string& name) noexcept {
-  const auto found =
-      std::find_if(acceptors.begin(), acceptors.end(), [&](PairAcceptor* a) { return a->name() == name; });
-  return found == acceptors.end() ? nullptr : *found;
-}
 
 }  // namespace
 
 Future<std::unique_ptr<Transport>> connect_pair(Url url) {
-  PairAcceptor* acceptor = find_acceptor(url.path);
+  PairAcceptor* acceptor = PairAcceptor::find(url.path);
   if (acceptor == nullptr)
     throw Error(Errc::refused, "connect " + url.to_string() + ": nobody in this thread listens there");
   auto [mine, theirs] = make_pair_transports();
@@ -175,7 +182,7 @@ Future<std::unique_ptr<Transport>> connect_pair(Url url) {
 }
 
 std::unique_ptr<Acceptor> listen_pair(Url url) {
-  if (find_acceptor(url.path) != nullptr) throw Error(Errc::in_use, "listen " + url.to_string());
+  if (PairAcceptor::find(url.path) != nullptr) throw Error(Errc::in_use, "listen " + url.to_string());
   return std::make_unique<PairAcceptor>(std::move(url));
 }
 

@@ -47,9 +47,10 @@ void PeriodicCallback::stop() noexcept {
   loop_ = nullptr;
 }
 
+// What the beat holds may own this object.
 void PeriodicCallback::on_loop_close() noexcept {
   stop();
-  beat_ = Future<void>();
+  const Future<void> ended = std::move(beat_);
 }
 
 // The callback may destroy this object: `destroyed` tells.

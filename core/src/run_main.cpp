@@ -85,9 +85,22 @@ Future<void> run_hosted(std::unique_ptr<Inspection> inspection, Function<Future<
 // The host owns the event loop: main() returns at once and the loop lives as long as the page.
 int start_hosted(std::unique_ptr<IOLoop> loop, Function<Future<int>()> program) {
   IOLoop& hosted = *loop.release();
+  hosted.make_current();
   hosted.spawn(&run_hosted, std::make_unique<Inspection>(hosted), std::move(program));
   return 0;
 }
+
+// Also while the program is called, before the loop turns; the thread may have had another.
+class Current {
+ public:
+  explicit Current(IOLoop& loop) noexcept : former_(IOLoop::current_or_null()) { loop.make_current(); }
+  Current(const Current&) = delete;
+  Current& operator=(const Current&) = delete;
+  ~Current() { former_ != nullptr ? former_->make_current() : IOLoop::clear_current(); }
+
+ private:
+  IOLoop* former_;
+};
 
 class NativeProgram final : private Waiter {
  public:
@@ -145,6 +158,7 @@ int run_program(Function<Future<int>()> program) {
     return 1;
   }
   if (loop->backend().hosted()) return start_hosted(std::move(loop), std::move(program));
+  const Current current(*loop);
   const Inspection inspection(*loop);
   return NativeProgram(*loop).run(program);
 }

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "fixtures.h"
@@ -68,7 +69,8 @@ class Pair {
     if (IOLoop* loop = IOLoop::current_or_null()) loop->remove_handler(fds_[end]);
     close_behind_the_loop(end);
   }
-  void close_behind_the_loop(std::size_t end) { ::close(std::exchange(fds_[end], -1)); }
+  void close_behind_the_loop(std::size_t end) { ::close(give_away(end)); }
+  int give_away(std::size_t end) { return std::exchange(fds_[end], -1); }
 
  private:
   std::array<int, 2> fds_{-1, -1};
@@ -82,6 +84,10 @@ Future<void> some_turns() {
     co_await std::move(next);
   }
 }
+
+bool is_open(int fd) { return ::fcntl(fd, F_GETFD) != -1; }
+
+std::string url_of(int fd) { return "fd:" + std::to_string(fd); }
 
 Errc reason_of_adding(int fd) {
   try {
@@ -202,7 +208,7 @@ BEHAVIOUR("those who watch a loop are told of handlers by name, and of what its 
   IOLoop& loop = IOLoop::current();
   Pair handled, streamed;
   Told told;
-  IOStream stream = co_await connect("fd:" + std::to_string(::dup(streamed[0])));
+  IOStream stream = co_await connect(url_of(::dup(streamed[0])));
   Future<std::string> received = stream.read_bytes(1);
   co_await some_turns();  // until nothing is left to do but wait
 
@@ -276,12 +282,31 @@ BEHAVIOUR("update_handler changes what a handler is told of", kFds) {
 
 BEHAVIOUR("the same descriptor twice is busy, also when a stream has it", kFds) {
   IOLoop& loop = IOLoop::current();
+  Pair handled, streamed;
+  loop.add_handler(handled[0], [](int, FdEvents) {}, FdEvents::read);
+  expect(reason_of_adding(handled[0]) == Errc::busy, "a second handler is refused");
+  loop.remove_handler(handled[0]);
+  expect(reason_of_adding(handled[0]) == Errc::end, "after remove_handler it can have one again");
+
+  const int fd = streamed.give_away(0);
+  IOStream stream = co_await connect(url_of(fd));
+  expect(reason_of_adding(fd) == Errc::busy, "a handler beside a stream is refused");
+  co_await expect_failure(connect(url_of(fd)), Errc::busy);
+  expect(is_open(fd), "a second stream that is refused leaves it open");
+  loop.remove_handler(fd);  // nor is that one's to remove
+  streamed.write(1);
+  expect_equal(co_await stream.read_bytes(1), "x");
+}
+
+BEHAVIOUR("a descriptor that has a handler is busy for a stream, and the handler is called as before", kFds) {
   Pair pair;
-  loop.add_handler(pair[0], [](int, FdEvents) {}, FdEvents::read);
-  expect(reason_of_adding(pair[0]) == Errc::busy, "a second handler is refused");
-  loop.remove_handler(pair[0]);
-  expect(reason_of_adding(pair[0]) == Errc::end, "after remove_handler it can have one again");
-  co_return;
+  Told told;
+  IOLoop::current().add_handler(pair[0], [&](int, FdEvents events) { told.note(events); }, FdEvents::read);
+  co_await expect_failure(connect(url_of(pair[0])), Errc::busy);
+  expect(is_open(pair[0]), "a stream that is refused leaves it open");
+  pair.write(1);
+  co_await told.first;
+  expect_equal(told.events.substr(0, 1), "r");
 }
 
 BEHAVIOUR("remove_handler without a handler is harmless, update_handler is an error", kFds) {

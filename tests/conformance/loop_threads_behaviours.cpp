@@ -110,6 +110,28 @@ BEHAVIOUR("threads serve one port together, and drain when they are asked to sto
   expect_equal(told.ended.load(), 3u);
 }
 
+namespace {
+
+constexpr std::size_t kMuch = 8 << 20;
+
+Future<void> write_and_leave(std::string url) {
+  IOStream stream = co_await connect(std::move(url));
+  stream.write(std::string(kMuch, 'x')).ignore();
+}
+
+}  // namespace
+
+BEHAVIOUR("a thread that ends still delivers what its streams had accepted",
+          Needs::threads | Needs::tcp | Needs::listen) {
+  Listener listener = co_await listen("tcp://127.0.0.1:0");
+  const std::string url = listener.url();
+  LoopThreads threads(1, [url](unsigned, Future<void>) { return write_and_leave(url); });
+  IOStream stream = co_await listener.accept();
+  const std::string all = co_await stream.read_until_close();
+  expect_equal(all.size(), kMuch);
+  co_await threads.finished();
+}
+
 BEHAVIOUR("a thread that fails stops the others, and finished fails with its words", Needs::threads) {
   const RecordedLog log;
   Told told;

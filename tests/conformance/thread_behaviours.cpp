@@ -1,15 +1,19 @@
 // What crosses threads: executors, handles to other loops, promises that any thread fulfils.  RULES §2.
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstdint>
 #include <future>
 #include <latch>
 #include <memory>
 #include <semaphore>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "crowd.h"
 #include "fixtures.h"
 #include "other_loop.h"
 #include "twinloop/executor.h"
@@ -60,6 +64,8 @@ class CountingExecutor final : public Executor {
 
 std::thread::id thread_that_runs() { return std::this_thread::get_id(); }
 
+std::string join_words(const std::string& one, const std::string& other) { return one + " " + other; }
+
 Future<std::string> greet_slowly(std::string name) {
   co_await sleep_for(1ms);
   co_return "hello, " + name;
@@ -98,6 +104,36 @@ Future<void> hold(std::shared_ptr<RemotePromise<int>> promise) {
 
 Future<void> await_job(std::shared_ptr<Gate> gate) {
   co_await IOLoop::current().run_in_executor(&Gate::wait_at, std::move(gate));
+}
+
+enum class Closing { inside_a_turn, outside };
+
+void close_amid_a_crowd(const std::string& backend, Closing closing) {
+  IOLoop loop(make_backend(backend));
+  Crowd crowd(loop, [&] { closing == Closing::inside_a_turn ? loop.close() : loop.stop(); });
+  loop.start();
+  crowd.disperse();
+  crowd.expect_each_run_or_destroyed();
+}
+
+// The turns in which a thread's callbacks ran, and their numbers, as they came.
+struct Arrivals {
+  std::vector<int> numbers;
+  std::set<std::uint64_t> turns;
+
+  void note(int number) {
+    numbers.push_back(number);
+    turns.insert(IOLoop::current().stats().turns);
+  }
+};
+
+// By turns to add_callback and to a handle.
+void give(IOLoop& loop, Arrivals& arrivals, int count) {
+  const RemoteLoop remote = loop.remote();
+  for (int i = 0; i < count; i += 2) {
+    loop.add_callback([&arrivals, i] { arrivals.note(i); });
+    remote.post([&arrivals, i] { arrivals.note(i + 1); });
+  }
 }
 
 }  // namespace
@@ -182,6 +218,34 @@ BEHAVIOUR("the executor that was set is the one that is used", kThreads) {
   const int six = co_await other;
   expect_equal(six, 6);
   expect_equal(counting->jobs, 1);
+}
+
+BEHAVIOUR("a call can be given an executor, and the next is the loop's own again", kThreads) {
+  IOLoop& loop = IOLoop::current();
+  CountingExecutor counting;
+  Future<std::string> greeting = loop.run_in_executor(counting, join_words, std::string("its"), "own");
+  const std::string words = co_await greeting;
+  expect_equal(words, "its own");
+  expect_equal(counting.jobs, 1);
+  Future<std::thread::id> there = loop.run_in_executor(&thread_that_runs);
+  expect(co_await there != std::this_thread::get_id(), "in the loop's executor");
+  expect_equal(counting.jobs, 1);
+}
+
+BEHAVIOUR("a call that was given an executor which goes before it begins fails with broken_promise", kThreads) {
+  struct Forgetful final : Executor {
+    void execute(twinloop::detail::Function<void()> job) override { jobs.push_back(std::move(job)); }
+    std::vector<twinloop::detail::Function<void()>> jobs;
+  };
+  Future<int> queued;
+  const auto token = std::make_shared<int>(1);
+  {
+    Forgetful executor;
+    queued = IOLoop::current().run_in_executor(executor, [token] { return *token; });
+    expect_equal(executor.jobs.size(), 1u);
+  }
+  expect_equal(token.use_count(), 1);
+  co_await expect_failure(std::move(queued), Errc::broken_promise);
 }
 
 BEHAVIOUR("a pool of one thread does its jobs in the order of the calls", kThreads) {
@@ -281,6 +345,29 @@ BEHAVIOUR("what was taken and not run when the loop closed is destroyed", kThrea
   expect(!*ran, "it did not run");
   expect_equal(ran.use_count(), 1);
   co_return;
+}
+
+BEHAVIOUR("eight threads may go on adding callbacks while the loop closes, and each is run or destroyed", kThreads) {
+  const std::string backend(IOLoop::current().backend_name());
+  for (int round = 0; round < 10; ++round) {
+    const Closing closing = round % 2 == 0 ? Closing::inside_a_turn : Closing::outside;
+    co_await IOLoop::current().run_in_executor(&close_amid_a_crowd, backend, closing);
+  }
+}
+
+BEHAVIOUR("what a thread gives while the loop is kept runs in the turn after, in order, and costs no other", kThreads) {
+  constexpr int kCount = 1000;
+  IOLoop& loop = IOLoop::current();
+  Arrivals arrivals;
+  co_await moment();
+  const std::uint64_t kept = loop.stats().turns;
+  std::thread(&give, std::ref(loop), std::ref(arrivals), kCount).join();
+  co_await sleep_for(5ms);
+  expect_equal(arrivals.numbers.size(), std::size_t{kCount});
+  expect(std::is_sorted(arrivals.numbers.begin(), arrivals.numbers.end()), "in the order in which they were given");
+  expect_equal(arrivals.turns.size(), 1u);
+  expect_equal(*arrivals.turns.begin(), kept + 1);
+  expect(loop.stats().turns - kept <= 5, std::to_string(loop.stats().turns - kept) + " turns");
 }
 
 BEHAVIOUR("a function submitted to another loop runs there and its result comes back here", kThreads) {

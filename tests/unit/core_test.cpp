@@ -1,7 +1,10 @@
 // What is synchronous in core: URLs, errors, buffers, the timer heap, frame sizes.
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers.hpp>
+#include <cstdlib>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -262,18 +265,87 @@ TEST_CASE("the sizes that idle connections pay for stay small") {
   CHECK(sizeof(IOStream) == sizeof(void*));
 }
 
-TEST_CASE("an unknown backend is refused with the list of those there are") {
+namespace {
+
+// The environment variable, as it was again at the end.
+class BackendVariable {
+ public:
+  BackendVariable() {
+    if (const char* former = std::getenv(kName)) former_ = former;
+    ::unsetenv(kName);
+  }
+  ~BackendVariable() {
+    ::unsetenv(kName);
+    if (former_) set(*former_);
+  }
+  BackendVariable(const BackendVariable&) = delete;
+  BackendVariable& operator=(const BackendVariable&) = delete;
+
+  void set(const std::string& value) { ::setenv(kName, value.c_str(), 1); }
+
+ private:
+  static constexpr const char* kName = "TWINLOOP_BACKEND";
+  std::optional<std::string> former_;
+};
+
+std::vector<std::string> backends_here() {
+  std::vector<std::string> names;
+  for (const BackendInfo& backend : IOLoop::available_backends()) {
+    if (backend.available) names.push_back(backend.name);
+  }
+  return names;
+}
+
+std::string backend_of_a_new_loop() { return std::string(IOLoop().backend_name()); }
+
+void check_refusal_of_teleport(const std::function<void()>& action) {
   try {
-    IOLoop::configure("teleport");
+    action();
     FAIL("it must be refused");
   } catch (const Error& error) {
     CHECK(error.reason() == Errc::unknown_backend);
     const std::string message = error.what();
     CHECK(message.find("teleport") != std::string::npos);
-    for (const BackendInfo& backend : IOLoop::available_backends()) {
-      if (backend.available) CHECK(message.find(backend.name) != std::string::npos);
-    }
+    for (const std::string& name : backends_here()) CHECK(message.find(name) != std::string::npos);
   }
+}
+
+}  // namespace
+
+TEST_CASE("an unknown backend is refused with the list of those there are") {
+  check_refusal_of_teleport([] { IOLoop::configure("teleport"); });
+}
+
+TEST_CASE("an unknown backend in TWINLOOP_BACKEND is refused where a loop is made, with the list of those there are") {
+  BackendVariable variable;
+  variable.set("teleport");
+  check_refusal_of_teleport([] { const IOLoop loop; });
+  CHECK(IOLoop::current_or_null() == nullptr);
+}
+
+TEST_CASE("TWINLOOP_BACKEND chooses the backend; unset or empty it is the best there is") {
+  BackendVariable variable;
+  CHECK(backend_of_a_new_loop() == backends_here().front());
+  variable.set("");
+  CHECK(backend_of_a_new_loop() == backends_here().front());
+  for (const std::string& name : backends_here()) {
+    variable.set(name);
+    CHECK(backend_of_a_new_loop() == name);
+  }
+}
+
+TEST_CASE("configure overrides TWINLOOP_BACKEND, whatever that names, until it is taken back") {
+  BackendVariable variable;
+  const std::string best = backends_here().front();
+  const std::string last = backends_here().back();
+  IOLoop::configure(best);
+  for (const std::string& value : {last, std::string("teleport"), std::string()}) {
+    variable.set(value);
+    CHECK(backend_of_a_new_loop() == best);
+  }
+  variable.set(last);
+  IOLoop::configure("");
+  CHECK(backend_of_a_new_loop() == last);
 }
 
 TEST_CASE("what a program can do on a backend is told beforehand") {
@@ -284,11 +356,9 @@ TEST_CASE("what a program can do on a backend is told beforehand") {
 }
 
 TEST_CASE("configure chooses the backend of the loops made from now on") {
-  for (const BackendInfo& backend : IOLoop::available_backends()) {
-    if (!backend.available) continue;
-    IOLoop::configure(backend.name);
-    const IOLoop loop;
-    CHECK(loop.backend_name() == backend.name);
+  for (const std::string& name : backends_here()) {
+    IOLoop::configure(name);
+    CHECK(backend_of_a_new_loop() == name);
   }
   IOLoop::configure("");
 }

@@ -77,7 +77,8 @@ export async function runProgram(glue: GlueFactory | string | URL, options: Prog
     if (options[name] !== undefined) host[name] = options[name];
   }
   await new Promise<object>((resolve, reject) => {
-    const module = { arguments: options.args ?? [], twinloop: host, instantiateWasm: instantiateWith(wasm, reject, breakDown) };
+    const given = [...(options.args ?? [])]; // Emscripten puts the program's name in front
+    const module = { arguments: given, twinloop: host, instantiateWasm: instantiateWith(wasm, reject, breakDown) };
     factory(module).then(resolve, reject);
   });
   return {

@@ -97,6 +97,12 @@ test('a failing program ends with 1 and says why, with the URL', { skip: missing
   assert.match(error, /ws:\/\/127\.0\.0\.1:1\/chat.*close code 1006.*usual causes.*refused/s);
 });
 
+test('the list of arguments that a program is given stays as it was', { skip: missing }, async () => {
+  const args = ['tcp://127.0.0.1:1'];
+  await run({ args });
+  assert.deepEqual(args, ['tcp://127.0.0.1:1']);
+});
+
 test('a scheme that no browser has is not_supported and names those it has', { skip: missing }, async () => {
   const { status, error } = await run({ args: ['tcp://127.0.0.1:1'] });
   assert.equal(status, 1);

@@ -69,17 +69,23 @@ struct ExecutorJob {
 }  // namespace detail
 
 template <class F, class... Args>
-auto IOLoop::run_in_executor(F&& function, Args&&... args) {
+  requires std::invocable<std::decay_t<F>&, std::decay_t<Args>...>
+auto IOLoop::run_in_executor(Executor& executor, F&& function, Args&&... args) {
   using Call = detail::StoredCall<std::decay_t<F>, std::decay_t<Args>...>;
   static_assert(!Call::kCoroutine, "a coroutine belongs to a loop: use spawn, or RemoteLoop::submit");
-  Executor& threads = executor();
   auto job = std::make_shared<detail::ExecutorJob<Call>>(std::forward<F>(function), std::forward<Args>(args)...);
   auto future = job->promise.get_future();
   job->promise.on_dropped([given_up = std::weak_ptr(job)] {
     if (auto dropped = given_up.lock()) dropped->withdraw();
   });
-  threads.execute([job = std::move(job)] { job->run(); });
+  executor.execute([job = std::move(job)] { job->run(); });
   return future;
+}
+
+template <class F, class... Args>
+  requires std::invocable<std::decay_t<F>&, std::decay_t<Args>...>
+auto IOLoop::run_in_executor(F&& function, Args&&... args) {
+  return run_in_executor(executor(), std::forward<F>(function), std::forward<Args>(args)...);
 }
 
 }  // namespace twinloop

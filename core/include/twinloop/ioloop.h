@@ -39,7 +39,8 @@ class IOLoop {
  public:
   IOLoop();
   // A loop on the configured backend: configure()'s, else the environment variable TWINLOOP_BACKEND, else the best one here.
-  // Becomes the thread's current loop if it has none.  Throws Error(unknown_backend) with the list of those there are.
+  // Becomes the thread's current loop if it has none.  Throws Error(unknown_backend) with the list of those there are.  A page has
+  // one at a time: there a second one throws Error(busy).
 
   explicit IOLoop(std::unique_ptr<Backend> backend);
   ~IOLoop();
@@ -53,7 +54,7 @@ class IOLoop {
   static IOLoop* current_or_null() noexcept;
 
   static IOLoop& instance();
-  // As current(), but a thread that has none is given one, which is closed when the thread ends.
+  // As current(), but a thread that has none is given its own, which is made the first time and closed when the thread ends.
 
   void make_current() noexcept;
   static void clear_current() noexcept;
@@ -71,7 +72,7 @@ class IOLoop {
 
   void start();
   // Turns until stop().  Throws Error(not_supported) where the host turns the loop (a browser: use run_main; an application's
-  // libuv: its uv_run), Error(busy) from inside a turn of this loop.
+  // libuv: its uv_run) and on another thread than the one that made it, Error(busy) from inside a turn, also of another loop.
 
   void stop() noexcept;
   // Ends start() after the current turn; before start(), the next one ends after its first turn.  From any thread.
@@ -86,7 +87,7 @@ class IOLoop {
   // The same; after that time the coroutine is cancelled and TimeoutError thrown.
 
   TimePoint turn();
-  // One turn without sleeping, for hosts.  Says when the next one is due (kAlready: at once).
+  // One turn without sleeping, for hosts.  Says when the next one is due (kAlready: at once).  Throws Error(busy) from inside a turn.
 
   void close(bool all_fds = false) noexcept;
   // Refuses new work, ends spawned coroutines (newest first), fails what is pending elsewhere with loop_closed, then lets the
@@ -94,7 +95,7 @@ class IOLoop {
 
   void wind_down(Duration limit);
   // Ends spawned coroutines, newest first, and turns until every closed stream has delivered what it had accepted, for at most
-  // `limit`.  What run_main does at the end.
+  // `limit`.  What run_main does at the end.  Throws as start() does, but does nothing on a closed loop.
 
   static void after_fork() noexcept;
   // In a child that fork() made: forgets the parent's current loop, so that the child can make its own, without the parent's loop
@@ -142,9 +143,15 @@ class IOLoop {
   // Calls callback(Result<T>) in a turn after the future is done, never at once.  The loop keeps the future until then.
 
   template <class F, class... Args>
+    requires std::invocable<std::decay_t<F>&, std::decay_t<Args>...>
   auto run_in_executor(F&& function, Args&&... args);
   // Calls the function in a thread of the executor and gives its result as a Future.  Function and arguments are copied or moved
   // there.  Dropping the Future withdraws the call if it has not begun; else its result is thrown away.  Needs twinloop/executor.h.
+  template <class F, class... Args>
+    requires std::invocable<std::decay_t<F>&, std::decay_t<Args>...>
+  auto run_in_executor(Executor& executor, F&& function, Args&&... args);
+  // The same in that executor, for this one call.  Nobody keeps it alive: a call that it has not begun when it goes fails with
+  // broken_promise.
   void set_default_executor(std::shared_ptr<Executor> executor) noexcept { executor_ = std::move(executor); }
   Executor& executor();
   // The one that was set, else the process's own.  Throws Error(not_supported) where there are no threads.
@@ -260,6 +267,12 @@ class IOLoop {
     IOLoop* former_;
   };
 
+  // A spawned coroutine that is in its first run, perhaps inside that of another.
+  struct Start {
+    detail::Task* task;  // null once it has been cancelled
+    Start* outer;
+  };
+
   template <class F>
   void run_observed_step(StepKind kind, const Origin& origin, F& function);
   void add_fd_handler(int fd, FdWatcher::Handler handler, FdEvents events, const Origin& origin);
@@ -267,7 +280,9 @@ class IOLoop {
   Timeout schedule(When when, F&& callback, const Origin& origin);
   static void refuse(detail::CallbackTimer& timer) noexcept;
   FdWatcher& fd_watcher(int fd, std::string_view what);
+  void check_that_it_can_turn(std::string_view call) const;
   void turn_once(bool may_sleep);
+  void run_ready();
   void run_callbacks();
   void run_timers();
   void run_hooks(detail::List<detail::TurnHook>& hooks);
@@ -280,6 +295,9 @@ class IOLoop {
   void turn_until_stopped();
   void run_until(FutureBase& future);
   void close_now() noexcept;
+  void resume_failed() noexcept;
+  void end_tasks() noexcept;
+  void end_task(detail::Task& task) noexcept;
   void abandon() noexcept;
 
   std::unique_ptr<Backend> backend_;
@@ -287,6 +305,7 @@ class IOLoop {
   Scheduler* scheduler_ = nullptr;  // the thread's
   TimePoint now_{};
   TimePoint last_poll_{};
+  TimePoint turn_began_{};  // the last turn whose timers have run
   detail::TimerHeap timers_;
   std::vector<detail::Callback> callbacks_;
   std::vector<detail::Callback> running_callbacks_;  // this turn's; keeps its memory
@@ -300,8 +319,8 @@ class IOLoop {
   int lingering_ = 0;
   bool running_ = false;
   bool in_turn_ = false;
-  bool starting_ = false;  // a spawned coroutine is in its first run
-  bool closing_ = false;   // and stays so
+  Start* starting_ = nullptr;
+  bool closing_ = false;  // and stays so
   bool close_fds_ = false;
   bool closed_ = false;
 

@@ -28,13 +28,14 @@ class LoopThreads {
 
   LoopThreads(unsigned count, Work work);
   // Starts them: `count`, or one for each processor when that is 0, on the same backend as the current loop.  A thread ends when its
-  // coroutine has; what that spawned and left is then cancelled.  Throws Error(not_supported) where there are no threads (a
-  // browser), and Error with the system's reason when it has none to give.
+  // coroutine has; what that spawned and left is then cancelled, and what closed streams had accepted is still sent, for 5 s at most.
+  // Throws Error(not_supported) where there are no threads (a browser), and Error with the system's reason when it has none to give.
 
   LoopThreads(LoopThreads&&) noexcept;
   LoopThreads& operator=(LoopThreads&&) noexcept;
   ~LoopThreads();
-  // Cancels the coroutines and waits, without turning this loop, until the threads have ended.
+  // Cancels the coroutines and waits, without turning this loop, until the threads have ended: each has a second for what is still
+  // to be sent.
 
   unsigned size() const noexcept;
 

@@ -54,6 +54,10 @@ class RemoteResult final : public OperationBase, private CloseHook {
   explicit RemoteResult(IOLoop& loop) : OperationBase(&kHooks), home(loop.remote()), loop_(loop) {}
 
   Future<T> make_future(std::shared_ptr<RemoteResult> self) {
+    if (loop_.closed()) {
+      wanted.store(false, std::memory_order_relaxed);
+      return Future<T>::failed(Errc::loop_closed);
+    }
     self_ = std::move(self);
     loop_.add_closer(*this);
     return OperationAccess::make_future<T>(*this);
@@ -118,7 +122,7 @@ class RemotePromise {
   // A pending future fails with broken_promise.
 
   Future<T> get_future() { return state_->make_future(state_); }
-  // Once, on the loop's thread.
+  // Once, on the loop's thread.  Fails with loop_closed at once where that is closed.
 
   bool set_result(Result<T> result) {
     const auto state = std::exchange(state_, nullptr);

@@ -33,6 +33,9 @@ int run_main(F program) {
 // destructors run, and what closed streams had accepted is still delivered, for a second at most; a second signal ends the process,
 // unless fork_processes made it: then the original process decides when it has waited long enough.
 //
+// In a page it gives 0 at once, and the host hears the status when the coroutine ends.  A page runs one program: a second run_main
+// there prints why it cannot run and gives 1, also when the first has ended.
+//
 // The environment variable TWINLOOP_TRACE=FILE writes a trace of the loop there at the end (see trace.h), and
 // TWINLOOP_BLOCKING_MS=50 logs what keeps the loop for 50 ms or longer.
 

@@ -86,7 +86,7 @@ Result<SocketOptions> platform_socket_options(int handle);
 std::size_t platform_move(int from, int to, std::size_t most, std::string& rest);
 // Moves bytes that have arrived at one descriptor to another inside the system, without waiting, and says how many it took; `rest`
 // gets those of them that `to` had no room for.  0 where there are none, where the system cannot, and where something is wrong that
-// a read or a write will tell.
+// a read or a write will tell.  Throws where there is no memory for `rest`: then those bytes are lost.
 
 void platform_on_trace_request(Function<void()> function);
 // Hosted: calls it whenever the host wants the trace saved.  An empty one: no more.

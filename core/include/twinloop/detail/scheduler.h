@@ -51,6 +51,12 @@ class Scheduler {
 
   void begin_turn(detail::Observers* observers) noexcept;
   // Lets in what was deferred in the last turn and grants a new budget.  Resumptions are told to the observers, if any.
+  void end_turn() noexcept { in_turn_ = false; }
+  bool in_turn() const noexcept { return in_turn_; }
+  // Of any loop of this thread: no other may turn meanwhile, since the coroutines of all are in this one queue.
+
+  void forget_all() noexcept;
+  // In a forked child, whose parent has these coroutines too: none of them is resumed here.
 
   void drain();
   // Resumes ready coroutines, and those they wake, until none is left or the turn's budget is spent.
@@ -108,6 +114,7 @@ class Scheduler {
   std::ptrdiff_t inline_left_ = kInlineBytes;
   std::uint64_t last_resumption_ = kResumptionsPerTurn;  // of this turn
   std::int64_t turn_ends_ = 0;
+  bool in_turn_ = false;
 };
 
 namespace detail {

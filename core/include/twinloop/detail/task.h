@@ -55,8 +55,13 @@ class Task : public Pooled, public ListNode, protected Future<void> {
   // Where its coroutines wait, the outermost first.
 
  protected:
-  void cancel() noexcept { future() = Future<void>(); }
-  // First in a derived destructor: the coroutine uses what the derived class holds.
+  void cancel() noexcept {
+    OperationAccess::detach_waiter(future());
+    completion_.unlink();
+    future() = Future<void>();
+  }
+  // First in a derived destructor: the coroutine uses what the derived class holds.  Nobody hears of it: what it holds may close the
+  // loop when it ends, which resumes all that is ready.
 
  private:
   // Waits for the task's Future, which is how it finds the task.
