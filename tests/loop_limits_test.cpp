@@ -12,6 +12,7 @@
 
 #include "backends/posix/descriptor.h"
 #include "posix_fixtures.h"
+#include "twinloop/executor.h"
 #include "twinloop/ioloop.h"
 #include "twinloop/iostream.h"
 #include "twinloop/net.h"
@@ -139,6 +140,15 @@ TEST_CASE("what other threads were to bring to a loop fails at once when that is
   REQUIRE(result.done());
   CHECK(reason_of_failure([&] { result.result(); }) == Errc::loop_closed);
   CHECK_FALSE(promise.set_value(1));
+}
+
+TEST_CASE("run_in_executor brings its result to the loop that it was called on, which need not be the current one") {
+  const std::string name = each_backend();
+  IOLoop current(make(name));
+  IOLoop other(make(name));
+  CHECK(run(other, other.run_in_executor([] { return 42; })) == 42);
+  other.close();
+  CHECK(reason_of_failure([&] { other.run_in_executor([] { return 42; }).result(); }) == Errc::loop_closed);
 }
 
 TEST_CASE("a PeriodicCallback that only its own beat keeps goes with that when the loop closes") {

@@ -48,7 +48,8 @@ struct ExecutorJob {
   using Value = typename Call::Value;
 
   template <class... Parts>
-  explicit ExecutorJob(Parts&&... parts) : call(std::in_place, std::forward<Parts>(parts)...) {}
+  explicit ExecutorJob(IOLoop& loop, Parts&&... parts)
+      : call(std::in_place, std::forward<Parts>(parts)...), promise(loop) {}
 
   void run() noexcept {
     if (taken.exchange(true, std::memory_order_acq_rel)) return;
@@ -73,8 +74,9 @@ template <class F, class... Args>
 auto IOLoop::run_in_executor(Executor& executor, F&& function, Args&&... args) {
   using Call = detail::StoredCall<std::decay_t<F>, std::decay_t<Args>...>;
   static_assert(!Call::kCoroutine, "a coroutine belongs to a loop: use spawn, or RemoteLoop::submit");
-  auto job = std::make_shared<detail::ExecutorJob<Call>>(std::forward<F>(function), std::forward<Args>(args)...);
+  auto job = std::make_shared<detail::ExecutorJob<Call>>(*this, std::forward<F>(function), std::forward<Args>(args)...);
   auto future = job->promise.get_future();
+  if (future.done()) return future;  // the loop is closed
   job->promise.on_dropped([given_up = std::weak_ptr(job)] {
     if (auto dropped = given_up.lock()) dropped->withdraw();
   });
