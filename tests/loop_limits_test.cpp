@@ -15,8 +15,10 @@
 #include "twinloop/executor.h"
 #include "twinloop/ioloop.h"
 #include "twinloop/iostream.h"
+#include "twinloop/locks.h"
 #include "twinloop/net.h"
 #include "twinloop/periodic.h"
+#include "twinloop/rate_limiter.h"
 #include "twinloop/remote.h"
 #include "twinloop/timing.h"
 
@@ -87,7 +89,42 @@ Future<std::string> first_byte(std::string url) {
   co_return co_await stream.read_bytes(1);
 }
 
+// Goes on when its loop closes, and asks for time limits of it.
+Future<void> go_on_without_a_loop(Lock& lock, std::vector<Errc>& reasons) {
+  const Result<void> closed = co_await as_result(sleep_until(kNever));
+  reasons.push_back(closed.reason());
+  const Result<Permit> timed = co_await as_result(lock.acquire(1h));
+  reasons.push_back(timed.reason());
+  Future<Permit> plain = lock.acquire();
+  const Result<Permit> limited = co_await as_result(with_timeout(1h, std::move(plain)));
+  reasons.push_back(limited.reason());
+  RateLimiter limiter(1, 1h);
+  const Result<void> paced = co_await as_result(limiter.acquire());
+  reasons.push_back(paced.reason());
+  const Permit never = co_await lock.acquire();
+}
+
 }  // namespace
+
+TEST_CASE("limits of time that begin once the loop closes fail at once, and nothing of them outlives it") {
+  Lock lock;
+  const Permit held = lock.acquire().result();
+  std::vector<Errc> reasons;
+  Future<void> work;
+  Future<Permit> late;
+  {
+    IOLoop loop(make(each_backend()));
+    work = go_on_without_a_loop(lock, reasons);
+    loop.close();
+    late = with_timeout(1h, lock.acquire());
+    loop.add_callback([] {});
+  }
+  CHECK(reasons == std::vector(4, Errc::loop_closed));
+  CHECK_FALSE(work.done());  // what needs no loop goes on
+  work = Future<void>();     // touches no loop
+  REQUIRE(late.done());
+  CHECK(reason_of_failure([&] { const Permit permit = late.result(); }) == Errc::loop_closed);
+}
 
 TEST_CASE("what ends while a loop closes may close it once more") {
   int ends = 0;

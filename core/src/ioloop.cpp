@@ -170,12 +170,16 @@ void IOLoop::check_that_it_can_turn(std::string_view call) const {
   if (scheduler_->in_turn()) throw Error(Errc::busy, std::string(call) + ": this thread is inside the turn of a loop");
 }
 
-IOLoop::Run::Run(IOLoop& loop) : loop_(loop) {
-  loop.check_that_it_can_turn("start and run_sync");
-  if (loop.backend_->hosted()) {
+void IOLoop::check_that_it_can_run(std::string_view call) const {
+  if (!closed_ && backend_->hosted()) {
     throw Error(Errc::not_supported,
-                "start and run_sync: the host runs this loop; use run_main, or spawn on this loop");
+                std::string(call) + ": the host runs this loop; use run_main, or spawn on this loop");
   }
+  check_that_it_can_turn(call);
+}
+
+IOLoop::Run::Run(IOLoop& loop) : loop_(loop) {
+  loop.check_that_it_can_run("start and run_sync");
   if (loop.running_) throw Error(Errc::busy, "start and run_sync: this loop is already running");
   loop.running_ = true;
   former_ = std::exchange(current_loop, &loop);
@@ -208,8 +212,7 @@ void IOLoop::stop() noexcept {
 
 void IOLoop::wind_down(Duration limit) {
   if (closed()) return;
-  check_that_it_can_turn("wind_down");
-  if (backend_->hosted()) throw Error(Errc::not_supported, "wind_down: the host runs this loop");
+  check_that_it_can_run("wind_down");
   end_tasks();
   bool late = false;
   Timeout timeout = call_later(limit, [this, &late] {

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "twinloop/ioloop.h"
-#include "twinloop/rate_limiter.h"
 #include "twinloop/testing.h"
 #include "twinloop/timing.h"
 
@@ -804,50 +803,6 @@ BEHAVIOUR("a loop that closes fails timed waits and leaves the others to their p
   outer.make_current();
   co_await expect_failure(std::move(timed), Errc::loop_closed);
   expect(!plain.done(), "it needs no loop to wait");
-}
-
-namespace {
-
-// Goes on when its loop closes, and asks for time limits of it.
-Future<void> go_on_without_a_loop(Lock& lock, Errc (&reasons)[3]) {
-  const Result<void> closed = co_await as_result(sleep_until(kNever));
-  expect(closed.reason() == Errc::loop_closed, "the loop closes");
-  const Result<Permit> timed = co_await as_result(lock.acquire(1h));
-  reasons[0] = timed.reason();
-  Future<Permit> plain = lock.acquire();
-  const Result<Permit> limited = co_await as_result(with_timeout(1h, std::move(plain)));
-  reasons[1] = limited.reason();
-  RateLimiter limiter(1, 1h);
-  const Result<void> paced = co_await as_result(limiter.acquire());
-  reasons[2] = paced.reason();
-  const Permit never = co_await lock.acquire();
-}
-
-}  // namespace
-
-BEHAVIOUR("limits of time that begin once the loop closes fail at once, and nothing of them outlives it",
-          Needs::nothing) {
-  Lock lock;
-  const Permit held = co_await lock.acquire();
-  Errc reasons[3]{};
-  Future<void> work;
-  Future<Permit> late;
-  IOLoop& outer = IOLoop::current();
-  {
-    IOLoop inner(std::make_unique<ManualBackend>());
-    inner.make_current();
-    work = go_on_without_a_loop(lock, reasons);
-    inner.close();
-    inner.make_current();
-    late = with_timeout(1h, lock.acquire());
-    inner.add_callback([] {});
-    outer.make_current();
-  }
-  outer.make_current();
-  for (const Errc reason : reasons) expect_equal(name(reason), "loop_closed");
-  expect(!work.done(), "what needs no loop goes on");
-  work = Future<void>();  // touches no loop
-  co_await expect_failure(std::move(late), Errc::loop_closed);
 }
 
 BEHAVIOUR("events, conditions and locks ask the heap for nothing in steady state", Needs::nothing) {
