@@ -50,6 +50,7 @@ void PeriodicCallback::stop() noexcept {
 // What the beat holds may own this object.
 void PeriodicCallback::on_loop_close() noexcept {
   stop();
+  detail::OperationAccess::detach_waiter(beat_);
   const Future<void> ended = std::move(beat_);
 }
 
