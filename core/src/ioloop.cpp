@@ -48,6 +48,10 @@ std::unique_ptr<Backend> make_configured_backend() {
   return find_backend(variable != nullptr ? variable : "").make();
 }
 
+[[noreturn]] void refuse_to(std::string_view call, Errc reason, std::string_view why) {
+  throw Error(reason, std::string(call) + std::string(why));
+}
+
 // The loop that instance() made for this thread, if any.
 std::unique_ptr<IOLoop>& own_loop() {
   Scheduler::current();  // first, so that it outlives the loop
@@ -164,16 +168,14 @@ TimePoint IOLoop::after(Duration delay) const noexcept { return later(clock(), d
 // ---- running
 
 void IOLoop::check_that_it_can_turn(std::string_view call) const {
-  if (!mailbox_->on_own_thread())
-    throw Error(Errc::not_supported, std::string(call) + ": another thread made this loop");
-  if (closed()) throw Error(Errc::loop_closed, call);
-  if (scheduler_->in_turn()) throw Error(Errc::busy, std::string(call) + ": this thread is inside the turn of a loop");
+  if (!mailbox_->on_own_thread()) refuse_to(call, Errc::not_supported, ": another thread made this loop");
+  if (closed()) refuse_to(call, Errc::loop_closed, "");
+  if (scheduler_->in_turn()) refuse_to(call, Errc::busy, ": this thread is inside the turn of a loop");
 }
 
 void IOLoop::check_that_it_can_run(std::string_view call) const {
   if (!closed_ && backend_->hosted()) {
-    throw Error(Errc::not_supported,
-                std::string(call) + ": the host runs this loop; use run_main, or spawn on this loop");
+    refuse_to(call, Errc::not_supported, ": the host runs this loop; use run_main, or spawn on this loop");
   }
   check_that_it_can_turn(call);
 }
