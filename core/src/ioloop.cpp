@@ -167,17 +167,13 @@ TimePoint IOLoop::after(Duration delay) const noexcept { return later(clock(), d
 
 // ---- running
 
-void IOLoop::check_that_it_can_turn(std::string_view call) const {
-  if (!mailbox_->on_own_thread()) refuse_to(call, Errc::not_supported, ": another thread made this loop");
-  if (closed()) refuse_to(call, Errc::loop_closed, "");
-  if (scheduler_->in_turn()) refuse_to(call, Errc::busy, ": this thread is inside the turn of a loop");
-}
-
 void IOLoop::check_that_it_can_run(std::string_view call) const {
+  if (!mailbox_->on_own_thread()) refuse_to(call, Errc::not_supported, ": another thread made this loop");
   if (!closed_ && backend_->hosted()) {
     refuse_to(call, Errc::not_supported, ": the host runs this loop; use run_main, or spawn on this loop");
   }
-  check_that_it_can_turn(call);
+  if (closed()) refuse_to(call, Errc::loop_closed, "");
+  if (scheduler_->in_turn()) refuse_to(call, Errc::busy, ": this thread is inside the turn of a loop");
 }
 
 IOLoop::Run::Run(IOLoop& loop) : loop_(loop) {
@@ -237,7 +233,8 @@ void IOLoop::run_until(FutureBase& future) {
 
 TimePoint IOLoop::turn() {
   if (closed_) return kNever;
-  check_that_it_can_turn("turn");
+  assert(mailbox_->on_own_thread() && "another thread made this loop");
+  if (scheduler_->in_turn()) throw Error(Errc::busy, "IOLoop::turn: this thread is inside the turn of a loop");
   const Current current(*this);
   looked_ = clock();
   turn_once(false);

@@ -280,7 +280,6 @@ class IOLoop {
   Timeout schedule(When when, F&& callback, const Origin& origin);
   static void refuse(detail::CallbackTimer& timer) noexcept;
   FdWatcher& fd_watcher(int fd, std::string_view what);
-  void check_that_it_can_turn(std::string_view call) const;
   void check_that_it_can_run(std::string_view call) const;
   void turn_once(bool may_sleep);
   void run_ready();
