@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <catch2/catch_test_macros.hpp>
-#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -28,14 +27,11 @@ using namespace twinloop::testing;
 
 namespace {
 
-Errc reason_of_failure(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error.reason();
-  }
-  return Errc::end;
-}
+class Nobody final : public detail::FdListener {
+ public:
+  void on_fd_events(detail::Ready) override {}
+  void on_reactor_closing() noexcept override {}
+};
 
 Future<int> answer() {
   co_await sleep_for(1ms);
@@ -269,6 +265,10 @@ TEST_CASE("a number that was closed behind the loop's back is nobody else's unti
   CHECK(run(loop, answer()) == 42);
   REQUIRE(::dup2(theirs[0], ours[0]) == ours[0]);
   CHECK(run(loop, reason_of_opening(url)) == Errc::busy);
+  Nobody nobody;
+  detail::FdRegistration accepted;  // as a connection that got that number is watched
+  CHECK(accepted.begin(reactor_of(loop), ours[0], nobody, detail::Interest::read, detail::Trigger::level) ==
+        Errc::busy);
   loop.remove_handler(ours[0]);
   REQUIRE(::write(theirs[1], "x", 1) == 1);
   CHECK(run(loop, first_byte(url)) == "x");

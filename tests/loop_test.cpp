@@ -8,7 +8,6 @@
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/generators/catch_generators_range.hpp>
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -43,15 +42,6 @@ struct Ended {
 Future<void> wait_for_ever(bool& ended) {
   const Ended note{ended};
   co_await sleep_until(kNever);
-}
-
-Errc reason_of_failure(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error.reason();
-  }
-  return Errc::end;
 }
 
 bool is_open(int fd) { return ::fcntl(fd, F_GETFD) != -1; }

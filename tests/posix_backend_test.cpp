@@ -560,14 +560,22 @@ TEST_CASE("an accept dropped after its connection came leaves the connection for
 
 // ---- signals
 
+namespace {
+
+auto count_and_stop(IOLoop& loop, int& arrived) {
+  return [&] {
+    ++arrived;
+    loop.stop();
+  };
+}
+
+}  // namespace
+
 TEST_CASE("a signal runs its handler on the loop, and the former disposition comes back") {
   const std::string name = each_backend();
   IOLoop loop(make(name));
   int arrived = 0;
-  REQUIRE(loop.on_signal(SIGUSR1, [&] {
-    ++arrived;
-    loop.stop();
-  }));
+  REQUIRE(loop.on_signal(SIGUSR1, count_and_stop(loop, arrived)));
   ::raise(SIGUSR1);
   CHECK(arrived == 0);
   loop.start();
@@ -595,10 +603,7 @@ TEST_CASE(
   const std::string name = each_backend();
   IOLoop loop(make(name));
   int arrived = 0;
-  REQUIRE(loop.on_signal(SIGUSR1, [&] {
-    ++arrived;
-    loop.stop();
-  }));
+  REQUIRE(loop.on_signal(SIGUSR1, count_and_stop(loop, arrived)));
   {
     ::signal(SIGUSR1, SIG_IGN);
     IOLoop another(make(name));

@@ -4,6 +4,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/generators/catch_generators_range.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -38,6 +39,16 @@ inline twinloop::detail::Reactor& reactor_of(IOLoop& loop) {
 template <class T>
 T run(IOLoop& loop, Future<T> work) {
   return loop.run_sync([&work] { return with_timeout(std::chrono::seconds(20), std::move(work)); });
+}
+
+// Errc::end: it did not fail.
+inline Errc reason_of_failure(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    return error.reason();
+  }
+  return Errc::end;
 }
 
 }  // namespace twinloop::testing

@@ -230,6 +230,11 @@ int status_of_forked(pid_t pid, int status_of_child) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 2;
 }
 
+Future<void> call_once_done(Future<void> signal, std::function<void()> function) {
+  co_await std::move(signal);
+  function();
+}
+
 Future<void> call_in_a_turn(std::function<void()> function) {
   co_await moment();
   function();
@@ -272,7 +277,9 @@ TEST_CASE(
   const int status = status_of([&] {
     IOLoop loop(make(name));
     pid_t pid = -1;
+    Promise<void> promise;
     const auto fork_and_stop = [&] {
+      promise.set_value();  // somebody is ready then
       pid = ::fork();
       if (pid == 0) IOLoop::after_fork();
       loop.stop();
@@ -281,7 +288,7 @@ TEST_CASE(
     if (from == 0) loop.add_callback(fork_and_stop);
     if (from == 1) loop.call_at(TimePoint{}, fork_and_stop);
     if (from == 2) loop.spawn(&call_in_a_turn, std::function<void()>(fork_and_stop));
-    loop.spawn(&call_in_a_turn, std::function<void()>(say));
+    loop.spawn(&call_once_done, promise.get_future(), std::function<void()>(say));
     loop.add_callback(say);
     loop.call_at(TimePoint{}, say);
     loop.start();

@@ -1,5 +1,6 @@
 // Poller: the few functions in which epoll, kqueue, select and libuv differ.  It watches descriptors and says which are ready;
-// what that means is the business of the Reactor above it.  A new readiness backend is one of these and nothing else.
+// what that means is the business of the Reactor above it.  A new readiness backend is one of these, and the two functions
+// by which the table of all backends knows it (docs/guide/loop.md).
 //
 // Registrations are named by keys, never by pointers or bare descriptors: an event that was on its way while its registration
 // ended then finds a key that no longer exists, also when the descriptor's number is already in use again.

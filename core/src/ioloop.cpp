@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "current.h"
 #include "durations.h"
 #include "twinloop/detail/builtin.h"
 #include "twinloop/detail/object_lock.h"
@@ -79,21 +80,6 @@ class Turn {
   Scheduler& scheduler_;
 };
 
-// Makes a loop the thread's current one while it lives.
-class Current {
- public:
-  explicit Current(IOLoop& loop) noexcept : former_(std::exchange(current_loop, &loop)), loop_(loop) {}
-  Current(const Current&) = delete;
-  Current& operator=(const Current&) = delete;
-  ~Current() {
-    if (current_loop == &loop_) current_loop = former_;
-  }
-
- private:
-  IOLoop* former_;
-  IOLoop& loop_;
-};
-
 // Stops the loop in the turn in which a future completes, before that turn would sleep.
 class StopWhenDone final : private Waiter {
  public:
@@ -116,7 +102,7 @@ IOLoop::IOLoop(std::unique_ptr<Backend> backend)
     : backend_(std::move(backend)), mailbox_(std::make_shared<detail::Mailbox>(*this, *backend_)) {
   observers_.attach(*backend_);
   scheduler_ = &Scheduler::current();
-  now_ = backend_->now();
+  now_ = turn_began_ = backend_->now();
   if (current_loop == nullptr) current_loop = this;
   backend_->attach(*this);
 }
@@ -235,7 +221,7 @@ TimePoint IOLoop::turn() {
   if (closed_) return kNever;
   assert(mailbox_->on_own_thread() && "another thread made this loop");
   if (scheduler_->in_turn()) throw Error(Errc::busy, "IOLoop::turn: this thread is inside the turn of a loop");
-  const Current current(*this);
+  const detail::Current current(*this);
   looked_ = clock();
   turn_once(false);
   if (closed_) return kNever;
@@ -489,7 +475,7 @@ void IOLoop::close(bool all_fds) noexcept {
 
 void IOLoop::close_now() noexcept {
   if (closed_) return;  // abandoned, by a forked child
-  const Current current(*this);
+  const detail::Current current(*this);
   in_turn_ = true;  // whatever ends now may ask to close, too
   end_tasks();
   while (detail::CloseHook* hook = closers_.pop_front()) hook->on_loop_close();

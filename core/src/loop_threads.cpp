@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "durations.h"
 #include "twinloop/detail/builtin.h"
 #include "twinloop/ioloop.h"
 #include "twinloop/locks.h"
@@ -16,9 +17,6 @@
 
 namespace twinloop {
 namespace {
-
-constexpr Duration kAfterEnd = std::chrono::seconds(5);      // what was written is still delivered
-constexpr Duration kAfterFailure = std::chrono::seconds(1);  // somebody waits for this thread to go
 
 using Stop = Promise<void>;
 
@@ -136,7 +134,7 @@ Result<void> run_loop(Crew& crew, const std::string& backend, unsigned index) no
   try {
     const std::unique_ptr<IOLoop> loop = make_loop(backend);
     Result<void> result = run_work(*loop, crew, index);
-    loop->wind_down(result.ok() ? kAfterEnd : kAfterFailure);
+    loop->wind_down(result.ok() ? detail::kDelivery : detail::kDeliveryInHaste);
     return result;
   } catch (...) {
     return Failure(std::current_exception());

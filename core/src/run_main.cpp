@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "current.h"
+#include "durations.h"
 #include "twinloop/detail/builtin.h"
 #include "twinloop/log.h"
 #include "twinloop/process.h"
@@ -14,9 +16,6 @@
 
 namespace twinloop::detail {
 namespace {
-
-constexpr Duration kAfterEnd = std::chrono::seconds(5);     // what was written is still delivered
-constexpr Duration kAfterSignal = std::chrono::seconds(1);  // somebody is waiting for this process to go
 
 void report(const Failure& failure) noexcept { platform_log(LogLevel::error, failure.message()); }
 
@@ -90,18 +89,6 @@ int start_hosted(std::unique_ptr<IOLoop> loop, Function<Future<int>()> program) 
   return 0;
 }
 
-// Also while the program is called, before the loop turns; the thread may have had another.
-class Current {
- public:
-  explicit Current(IOLoop& loop) noexcept : former_(IOLoop::current_or_null()) { loop.make_current(); }
-  Current(const Current&) = delete;
-  Current& operator=(const Current&) = delete;
-  ~Current() { former_ != nullptr ? former_->make_current() : IOLoop::clear_current(); }
-
- private:
-  IOLoop* former_;
-};
-
 class NativeProgram final : private Waiter {
  public:
   explicit NativeProgram(IOLoop& loop) noexcept : Waiter(&NativeProgram::on_done), loop_(loop) {}
@@ -116,7 +103,7 @@ class NativeProgram final : private Waiter {
       loop_.start();
     }
     const int status = end();
-    loop_.wind_down(interrupted_ ? kAfterSignal : kAfterEnd);
+    loop_.wind_down(interrupted_ ? kDeliveryInHaste : kDelivery);
     return status;
   }
 
@@ -158,7 +145,7 @@ int run_program(Function<Future<int>()> program) {
     return 1;
   }
   if (loop->backend().hosted()) return start_hosted(std::move(loop), std::move(program));
-  const Current current(*loop);
+  const Current current(*loop);  // also while the program is called, before the loop turns
   const Inspection inspection(*loop);
   return NativeProgram(*loop).run(program);
 }

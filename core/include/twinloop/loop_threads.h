@@ -35,7 +35,7 @@ class LoopThreads {
   LoopThreads& operator=(LoopThreads&&) noexcept;
   ~LoopThreads();
   // Cancels the coroutines and waits, without turning this loop, until the threads have ended: each has a second for what is still
-  // to be sent.
+  // to be sent, and one whose coroutine had ended before has its five.
 
   unsigned size() const noexcept;
 
