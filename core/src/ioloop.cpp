@@ -245,7 +245,10 @@ void IOLoop::turn_once(bool may_sleep) {
     turn_began_ = now_;
     if (!flushes_.empty()) run_hooks(flushes_);
     poll(may_sleep);
-    if (!hooks_.empty()) run_hooks(hooks_);
+    if (!hooks_.empty()) {
+      begin_step();
+      run_hooks(hooks_);
+    }
     run_ready();
   }
   if (closing_) close_now();
@@ -257,7 +260,7 @@ void IOLoop::run_ready() {
   scheduler_->drain();
 }
 
-// Reads the clock, and sees how long the steps since the last look have taken.
+// Reads the clock, and sees how long the steps since the last look have taken.  Flushing is none: it would cost each message a look.
 void IOLoop::look() noexcept {
   const TimePoint seen = clock();
   if (std::exchange(unlooked_, 0) > 0) counts_.longest_callback = std::max(counts_.longest_callback, seen - looked_);
@@ -294,7 +297,6 @@ void IOLoop::run_hooks(detail::List<detail::TurnHook>& hooks) {
   detail::List<detail::TurnHook> batch;
   batch.append(hooks);
   while (detail::TurnHook* hook = batch.pop_front()) {
-    begin_step();
     try {
       hook->on_turn();
     } catch (...) {
